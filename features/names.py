@@ -1,0 +1,55 @@
+"""Every topic, table, view and column name, once. Other rooms import these; nobody spells one out."""
+
+# Kafka topics. `events` and `catalog` are keyed by item_id and have the same partition count.
+TOPIC_EVENTS = "events"
+TOPIC_CATALOG = "catalog"
+TOPIC_SERVED_FEATURES = "served-features"
+TOPIC_DEAD_LETTERS = "dead-letters"
+
+# Delta tables under <home>/lake/.
+TABLE_EVENTS = "events"
+TABLE_ITEMS = "items"
+TABLE_MATURITY_LOG = "item_maturity_log"
+TABLE_MATURITY_REBUILT = "item_maturity_rebuilt"
+TABLE_USER_HISTORY = "user_history"
+TABLE_CO_CLICK_PAIRS = "co_click_pairs"
+TABLE_ITEM_VECTORS = "item_vectors"
+TABLE_SEMANTIC_IDS = "semantic_ids"
+TABLE_TRAINING_FRAME = "training_frame"
+TABLE_ITEM_INDEX = "item_index"
+TABLE_USER_INDEX = "user_index"
+
+# Columns that several rooms share. `ds` is the UTC day of ingest_time, a string "YYYY-MM-DD", and the partition column.
+DS = "ds"
+EVENT_ID = "event_id"
+EVENT_TYPE = "event_type"
+USER_ID = "user_id"
+ITEM_ID = "item_id"
+REQUEST_ID = "request_id"
+EVENT_TIME = "event_time"
+INGEST_TIME = "ingest_time"
+TICK = "tick"
+EXPOSURE_7D = "exposure_7d"
+CLICK_7D = "click_7d"
+ONLINE_DAYS = "online_days"
+CODES = "codes"
+CODEBOOK_VERSION = "codebook_version"
+CLICKED = "clicked"
+ORDERED = "ordered"
+
+# Feast.
+ENTITY_ITEM = "item"
+ENTITY_USER = "user"
+VIEW_MATURITY = "item_maturity"
+VIEW_SEMANTIC_ID = "item_semantic_id"
+VIEW_PROFILE = "item_profile"
+VIEW_USER_HISTORY = "user_history"
+SERVICE_RANKING = "ranking_v1"
+
+# Tasks of a ranker, and slices of its evaluation.
+TASK_CTR = "ctr"
+TASK_CTCVR = "ctcvr"
+SLICE_ALL = "all"
+SLICE_NEW = "new_under_20_days"
+SLICE_POPULAR = "popular_over_300_days"
+SLICE_LOW_EXPOSURE = "under_200_impressions_7d"

@@ -1,0 +1,1 @@
+"""Where things run: settings, the local stack, data sets and the `gatesid` command."""

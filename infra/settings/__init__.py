@@ -1,0 +1,242 @@
+"""One TOML file per environment plus the process environment, resolved into frozen dataclasses.
+
+    settings = load_settings()
+    settings.layout.table("events"); settings.addresses.kafka; settings.stream.publish_interval_ms
+
+Precedence of an address: environment variable, then what the local stack was given (<home>/run/addresses.json), then
+host and port of the TOML file. Variables: GATESID_ENV (local, prod), GATESID_HOME (the state folder),
+GATESID_KAFKA, GATESID_VALKEY, GATESID_MODEL_GRPC, GATESID_MODEL_REST, GATESID_RANKING_API, GATESID_STREAM_METRICS,
+GATESID_AIRFLOW (host:port each), and the secrets GATESID_VALKEY_PASSWORD and GATESID_API_TOKEN. Any value of the
+TOML file can be set for one run by GATESID_<SECTION>__<KEY>, e.g. GATESID_TRAINING__USER_DAY_SHARE=0.1.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from features.errors import ConfigError
+from features.layout import Layout
+from features.windows import HOUR_MS
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PREFIX = "GATESID_"
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    host: str  # what every server binds to
+
+
+@dataclass(frozen=True)
+class PortSettings:
+    kafka: int
+    kafka_controller: int
+    valkey: int
+    model_grpc: int
+    model_rest: int
+    ranking_api: int
+    stream_metrics: int
+    airflow: int
+
+
+@dataclass(frozen=True)
+class KafkaSettings:
+    partitions: int  # of `events` and of `catalog` alike
+    replication: int
+    heap_mb: int
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    group: str
+    publish_interval_ms: int  # divides an hour
+    batch_records: int  # records a poll, at most
+    heartbeat_ms: int  # silence of a partition after which its owner writes a heartbeat
+
+
+@dataclass(frozen=True)
+class SparkSettings:
+    master: str
+    driver_memory: str
+    shuffle_partitions: int
+
+
+@dataclass(frozen=True)
+class FeastSettings:
+    offline_store: str  # duckdb or spark
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    dataset: str
+    history_days: int
+    negatives_per_positive: int  # where a data set has no impressions of its own
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    user_day_share: float  # (0, 1]: share of user-days in the training frame, by hash
+    batch_size: int  # paper: 4096
+    seed: int
+    report_days: int  # days scored for the table
+
+
+@dataclass(frozen=True)
+class CodebookSettings:
+    levels: int  # paper: 4
+    codes: int  # a level; paper: 256
+    width: int  # of a code vector; paper: 64
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    model_name: str
+    deadline_ms: int
+    max_candidates: int
+
+
+@dataclass(frozen=True)
+class AirflowSettings:
+    parallelism: int
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """host:port of everything another process is reached at."""
+
+    kafka: str
+    valkey: str
+    model_grpc: str
+    model_rest: str
+    ranking_api: str
+    stream_metrics: str
+    airflow: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    environment: str
+    home: Path
+    network: NetworkSettings
+    ports: PortSettings
+    kafka: KafkaSettings
+    stream: StreamSettings
+    spark: SparkSettings
+    feast: FeastSettings
+    data: DataSettings
+    training: TrainingSettings
+    codebook: CodebookSettings
+    serving: ServingSettings
+    airflow: AirflowSettings
+    addresses: Addresses
+    valkey_password: str | None = field(default=None, repr=False)
+    api_token: str | None = field(default=None, repr=False)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.home)
+
+    @property
+    def run_dir(self) -> Path:
+        """Pids, logs and addresses of the local stack."""
+        return self.home / "run"
+
+    @property
+    def valkey_url(self) -> str:
+        secret = f":{self.valkey_password}@" if self.valkey_password else ""
+        return f"redis://{secret}{self.addresses.valkey}"
+
+    def public(self) -> dict[str, Any]:
+        """Every value but the secrets: for manifests and the start of a process's log."""
+        shown = asdict(self)
+        return {k: v for k, v in shown.items() if k not in ("valkey_password", "api_token")}
+
+
+SECTIONS = {
+    "network": NetworkSettings, "ports": PortSettings, "kafka": KafkaSettings, "stream": StreamSettings, "spark": SparkSettings,
+    "feast": FeastSettings, "data": DataSettings, "training": TrainingSettings, "codebook": CodebookSettings,
+    "serving": ServingSettings, "airflow": AirflowSettings,
+}
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Resolve the settings of this process. Raises ConfigError, which lists every fault at once."""
+    environ = os.environ if environ is None else environ
+    environment = environ.get("GATESID_ENV", "local")
+    file = Path(__file__).parent / f"{environment}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml")))
+        raise ConfigError(f"GATESID_ENV is {environment!r}; expected one of: {known}")
+    faults: list[str] = []
+    values = tomllib.loads(file.read_text())
+    override(values, environ, faults)
+    sections = {name: read_section(name, kind, values.pop(name, {}), faults) for name, kind in SECTIONS.items()}
+    faults += [f"unknown section [{name}]" for name in values]
+    if not faults:
+        check_values(sections, environment, environ, faults)
+    if faults:
+        raise ConfigError(f"{file.name}: " + "; ".join(faults))
+    home = Path(environ.get("GATESID_HOME", CHECKOUT / "var")).resolve()
+    return Settings(
+        environment=environment, home=home, **sections, addresses=resolve_addresses(sections, home, environ),
+        valkey_password=environ.get("GATESID_VALKEY_PASSWORD"), api_token=environ.get("GATESID_API_TOKEN"))
+
+
+def override(values: dict[str, Any], environ: Mapping[str, str], faults: list[str]) -> None:
+    """Apply GATESID_<SECTION>__<KEY>."""
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or "__" not in name:
+            continue
+        section, key = name.removeprefix(PREFIX).lower().split("__", 1)
+        if key not in values.get(section, {}):
+            faults.append(f"{name} sets [{section}] {key}, which does not exist")
+            continue
+        kind = type(values[section][key])
+        try:
+            values[section][key] = kind(text)
+        except ValueError:
+            faults.append(f"{name} expects {kind.__name__}, got {text!r}")
+
+
+def read_section(name: str, kind: type, given: dict[str, Any], faults: list[str]) -> Any:
+    expected = {f.name: f.type for f in fields(kind)}
+    before = len(faults)
+    faults += [f"[{name}] {key} is unknown" for key in given if key not in expected]
+    faults += [f"[{name}] {key} is missing" for key in expected if key not in given]
+    for key, value in given.items():
+        wanted = expected.get(key)
+        if wanted is float and isinstance(value, int):
+            given[key] = value = float(value)
+        if wanted is not None and type(value) is not wanted:
+            faults.append(f"[{name}] {key} expects {wanted.__name__}, got {value!r}")
+    return kind(**given) if len(faults) == before else None
+
+
+def check_values(sections: dict[str, Any], environment: str, environ: Mapping[str, str], faults: list[str]) -> None:
+    production = environment == "prod"
+    rules = [
+        (0 < sections["training"].user_day_share <= 1, "[training] user_day_share must be in (0, 1]"),
+        (sections["training"].batch_size > 1, "[training] batch_size must be at least 2"),
+        (sections["stream"].publish_interval_ms > 0 and HOUR_MS % sections["stream"].publish_interval_ms == 0,
+         f"[stream] publish_interval_ms must divide an hour ({HOUR_MS} ms)"),
+        (sections["feast"].offline_store in ("duckdb", "spark"), "[feast] offline_store must be duckdb or spark"),
+        (sections["kafka"].partitions > 0, "[kafka] partitions must be positive"),
+        (sections["data"].history_days >= 4, "[data] history_days must be at least 4"),
+        (not production or bool(environ.get("GATESID_API_TOKEN")), "prod needs GATESID_API_TOKEN in the environment"),
+        (not production or bool(environ.get("GATESID_VALKEY_PASSWORD")), "prod needs GATESID_VALKEY_PASSWORD in the environment"),
+    ]
+    faults += [fault for holds, fault in rules if not holds]
+
+
+def resolve_addresses(sections: dict[str, Any], home: Path, environ: Mapping[str, str]) -> Addresses:
+    given_file = home / "run" / "addresses.json"
+    given = json.loads(given_file.read_text()) if given_file.is_file() else {}
+    host, ports = sections["network"].host, sections["ports"]
+    return Addresses(**{
+        f.name: environ.get(PREFIX + f.name.upper()) or given.get(f.name) or f"{host}:{getattr(ports, f.name)}"
+        for f in fields(Addresses)})
