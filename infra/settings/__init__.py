@@ -228,7 +228,8 @@ def check_values(sections: dict[str, Any], environment: str, environ: Mapping[st
         (sections["kafka"].partitions > 0, "[kafka] partitions must be positive"),
         (sections["data"].history_days >= 4, "[data] history_days must be at least 4"),
         (not production or bool(environ.get("GATESID_API_TOKEN")), "prod needs GATESID_API_TOKEN in the environment"),
-        (not production or bool(environ.get("GATESID_VALKEY_PASSWORD")), "prod needs GATESID_VALKEY_PASSWORD in the environment"),
+        (not production or bool(environ.get("GATESID_VALKEY_PASSWORD")),
+         "prod needs GATESID_VALKEY_PASSWORD in the environment"),
     ]
     faults += [fault for holds, fault in rules if not holds]
 
