@@ -9,6 +9,7 @@ import pytest
 
 # Scratch that libraries write goes where all state goes.
 ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / "var" / "hypothesis"))
 
 
 @pytest.fixture(scope="session")
