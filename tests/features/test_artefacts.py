@@ -30,9 +30,12 @@ def test_a_written_folder_reads_back_with_its_files(tmp_path):
 
 
 def test_a_failure_inside_leaves_nothing(tmp_path):
-    with pytest.raises(KeyError), artefacts.new_artefact(tmp_path / "v1", kind="codebook") as draft:
-        (draft.path / "a.txt").write_text("half")
-        raise KeyError
+    def fail():
+        with artefacts.new_artefact(tmp_path / "v1", kind="codebook") as draft:
+            (draft.path / "a.txt").write_text("half")
+            raise KeyError("halfway")
+    with pytest.raises(KeyError, match="halfway"):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -56,7 +59,8 @@ with new_artefact(Path({str(target)!r}), kind="codebook") as draft:
     print("written", flush=True)
     time.sleep(60)
 """
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
     assert child.stdout.readline() == b"written\n"
     child.send_signal(signal.SIGKILL)
     child.wait()

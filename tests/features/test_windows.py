@@ -30,7 +30,8 @@ def test_every_golden_row_is_reproduced(load_golden):
     for case in load_golden("maturity_ticks"):
         given_ = case["inputs"]
         expected = [(r["item_id"], r["tick_ms"], r["exposure_7d"], r["click_7d"]) for r in case["expected"]["rows"]]
-        assert sorted(rows_of(given_["events"], given_["publish_interval_ms"], given_["until_ms"])) == sorted(expected), case["name"]
+        rows = rows_of(given_["events"], given_["publish_interval_ms"], given_["until_ms"])
+        assert sorted(rows) == sorted(expected), case["name"]
 
 
 def test_an_event_on_a_tick_is_counted_at_the_next_one():
