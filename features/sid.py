@@ -1,0 +1,108 @@
+"""Semantic IDs: the type, and the NumPy residual quantiser that defines them (the reference of every other one).
+
+A SID is one code per level. Level n quantises what the levels before it left over (SaviorRec Eq. 4; GateSID Eq. 1):
+
+    residual_0 = x;  code_n = argmin_k |residual_n - codebooks[n, k]|^2;  residual_{n+1} = residual_n - codebooks[n, code_n]
+
+Codes are 0-based; ties go to the lowest code; -1 means "no code" and decodes to the zero vector at its level.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from features.spec import CODEBOOK_SIZE, MISSING_CODE, NUM_LEVELS
+
+Floats = NDArray[np.floating]
+# Rows whose distances are held at once: 64 x 256 codes x 64 wide is 4 MB of float32.
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticId:
+    """The SID of one item in one codebook version. Raises ValueError: not four codes, all of them or none of them -1."""
+
+    codes: tuple[int, ...]
+    codebook_version: str
+
+    def __post_init__(self) -> None:
+        in_range = all(type(code) is int and 0 <= code < CODEBOOK_SIZE for code in self.codes)
+        if len(self.codes) != NUM_LEVELS or not (in_range or self.is_missing):
+            raise ValueError(f"a SID is {NUM_LEVELS} integers in [0, {CODEBOOK_SIZE}), or all {MISSING_CODE} for no content; "
+                             f"got {self.codes!r} in {self.codebook_version}: encode the item again")
+
+    @property
+    def is_missing(self) -> bool:
+        """The item has no content: it gets the cold default."""
+        return set(self.codes) == {MISSING_CODE}
+
+    def __str__(self) -> str:
+        return "-" if self.is_missing else ".".join(map(str, self.codes))
+
+
+class Quantised(NamedTuple):
+    codes: NDArray[np.int32]  # [B, N]
+    quantised: Floats  # [B, D]: the sum of the chosen vectors
+    residuals: Floats  # [B, N + 1, D]: residuals[:, 0] is x, residuals[:, N] what no level explains
+
+
+def quantise(x: Floats, codebooks: Floats) -> Quantised:
+    """The codes of `x` (SaviorRec Eq. 4), the same for a row whatever other rows come with it.
+
+    Distances are summed squared differences, not the cheaper |x|^2 - 2xc + |c|^2: ties stay exact, and no result
+    depends on how a matrix product is blocked.
+
+    Args:
+      x: float[B, D].
+      codebooks: float[N, K, D], N levels of K codes.
+    Raises:
+      ValueError: other shapes, or a value that is not finite.
+    """
+    check_codebooks(codebooks)
+    if x.ndim != 2 or x.shape[1] != codebooks.shape[2]:
+        raise ValueError(f"expected x as [B, {codebooks.shape[2]}] for codebooks {codebooks.shape}, got {x.shape}")
+    if not np.isfinite(x).all():
+        rows = np.flatnonzero(~np.isfinite(x).all(axis=1))[:5].tolist()
+        raise ValueError(f"x must be finite; rows {rows} hold NaN or infinity: drop them before quantising")
+    levels = len(codebooks)
+    codes = np.empty((len(x), levels), np.int32)
+    residuals = np.empty((len(x), levels + 1, x.shape[1]), np.result_type(x, codebooks))
+    residuals[:, 0] = x
+    for level, codebook in enumerate(codebooks):
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            distance = np.square(residuals[rows, level, None] - codebook).sum(axis=-1)
+            codes[rows, level] = distance.argmin(axis=1)
+        residuals[:, level + 1] = residuals[:, level] - codebook[codes[:, level]]
+    return Quantised(codes, decode(codes, codebooks), residuals)
+
+
+def decode(codes: ArrayLike, codebooks: Floats) -> Floats:
+    """The sum of the chosen vectors, float[B, D]. `codes` is int[B, N]; -1 adds nothing.
+
+    Raises ValueError: codes of another shape, not integers, or out of [-1, K).
+    """
+    check_codebooks(codebooks)
+    levels, size, _ = codebooks.shape
+    chosen = np.asarray(codes)
+    if chosen.ndim != 2 or chosen.shape[1] != levels or not np.issubdtype(chosen.dtype, np.integer):
+        raise ValueError(f"expected integer codes as [B, {levels}] for codebooks {codebooks.shape}, "
+                         f"got {chosen.dtype} {chosen.shape}")
+    if chosen.size and (chosen.min() < MISSING_CODE or chosen.max() >= size):
+        raise ValueError(f"codes must be {MISSING_CODE} or in [0, {size}), got {chosen.min()} to {chosen.max()}: "
+                         "they belong to another codebook")
+    vectors = np.zeros((len(chosen), codebooks.shape[2]), codebooks.dtype)
+    for level, codebook in enumerate(codebooks):
+        column = chosen[:, level]
+        vectors += np.where((column >= 0)[:, None], codebook[column], codebooks.dtype.type(0))
+    return vectors
+
+
+def check_codebooks(codebooks: Floats) -> None:
+    """Raises ValueError: not float[N, K, D], empty, or not finite."""
+    if codebooks.ndim != 3 or 0 in codebooks.shape or not np.issubdtype(codebooks.dtype, np.floating):
+        raise ValueError(f"expected codebooks as float[levels, codes, width], got {codebooks.dtype} {codebooks.shape}")
+    if not np.isfinite(codebooks).all():
+        raise ValueError("codebooks hold NaN or infinity: the version is broken, train it again")
