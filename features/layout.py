@@ -55,6 +55,10 @@ class Layout:
         """What the model server watches: <model name>/<version>/."""
         return self.home / "serving"
 
+    def run_manifest(self, job: str, as_of: str) -> Path:
+        """What the latest run of a batch job for this as_of read and wrote."""
+        return self.home / "runs" / job / f"{as_of}.json"
+
     def report(self, run: str) -> Path:
         return self.home / "reports" / run
 

@@ -20,6 +20,9 @@ WINDOW_MS = WINDOW_HOURS * HOUR_MS
 PUBLISH_INTERVAL_MS = 10_000
 MAX_FUTURE_MS = 5 * 60_000
 AVAILABILITY_DELAY_MS = 2_000
+# An id is remembered this long after its last sighting. An event enters at most MAX_FUTURE_MS before its time and leaves
+# at most 169 h after it, so a repeat that comes later still would count at no tick.
+DEDUPE_HORIZON_MS = MAX_FUTURE_MS + WINDOW_MS + HOUR_MS
 
 Int64 = NDArray[np.int64]
 
