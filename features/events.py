@@ -58,6 +58,7 @@ class Reason:
     OVERSIZED = "oversized"
     TOO_OLD = "older_than_window"
     FUTURE = "future"
+    KEY_MISMATCH = "key_is_not_item_id"
 
 
 REASONS = tuple(value for name, value in vars(Reason).items() if name.isupper())
