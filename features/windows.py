@@ -19,8 +19,6 @@ WINDOW_HOURS = 168
 WINDOW_MS = WINDOW_HOURS * HOUR_MS
 PUBLISH_INTERVAL_MS = 10_000
 MAX_FUTURE_MS = 5 * 60_000
-# An id is remembered this long after its last sighting: then its event, at most MAX_FUTURE_MS ahead of it, has left the window.
-DEDUPE_HORIZON_MS = WINDOW_MS + HOUR_MS + MAX_FUTURE_MS
 AVAILABILITY_DELAY_MS = 2_000
 # An id is remembered this long after its last sighting. An event enters at most MAX_FUTURE_MS before its time and leaves
 # at most 169 h after it, so a repeat that comes later still would count at no tick.
