@@ -32,3 +32,29 @@ def free_port():
             probe.bind(("127.0.0.1", 0))
             return probe.getsockname()[1]
     return find
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory):
+    """host:port of a real Kafka broker with the project's topics, for the whole run."""
+    from infra.broker import running_broker
+
+    with running_broker(tmp_path_factory.mktemp("broker")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory):
+    """host:port of a real Valkey server, for the whole run; tests keep apart by their own key prefixes."""
+    from infra.valkey import running_valkey
+
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def delta_jars() -> list[Path]:
+    """The jars with which Spark reads and writes Delta tables, fetched once into the checkout's cache."""
+    from infra.jars import delta_jars
+
+    return delta_jars(ROOT / "var")
