@@ -1,0 +1,214 @@
+"""`gatesid demo`: from an empty state folder to a served, maturity-gated score, as a numbered plan that can be resumed.
+
+Every step runs the same command or DAG that an owner would run. A step that ended is noted in <home>/demo/progress.json; a
+demo that was killed goes on at the step it was in, a finished one starts over with a clean state (caches are kept).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from features.artefacts import write_json
+from features.clock import Clock, SystemClock
+from features.errors import EnvironmentFault
+from infra import airflow_runs, live_session, local_stack
+from infra.settings import CHECKOUT, Settings, load_settings
+
+REPLAY_DAYS = 2
+STATE = ("lake", "lake_snapshots", "encoders", "codebooks", "maturity_state", "checkpoints", "predictions", "models",
+         "serving", "reports", "runs", "kafka", "valkey", "feast", "airflow", "run", "data_docs", "demo")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The days of one demo: history goes into the lake directly, the last days are played through Kafka."""
+
+    settings: Settings
+    today: date
+
+    @property
+    def first(self) -> date:
+        return self.today - timedelta(days=self.settings.data.history_days)
+
+    @property
+    def replay_from(self) -> date:
+        return self.today - timedelta(days=REPLAY_DAYS)
+
+    @property
+    def dataset(self) -> str:
+        return self.settings.data.dataset
+
+    @property
+    def nights(self) -> list[date]:
+        return [self.replay_from + timedelta(days=n + 1) for n in range(REPLAY_DAYS)]
+
+
+def main(argv: list[str] | None = None, clock: Clock | None = None) -> int:
+    started = time.monotonic()
+    settings = load_settings()
+    plan = Plan(settings, (clock or SystemClock()).now().date())
+    progress = Progress(settings.home / "demo" / "progress.json", plan.today.isoformat())
+    if progress.finished_or_stale():
+        local_stack.stop()
+        for name in STATE:
+            shutil.rmtree(settings.home / name, ignore_errors=True)
+    steps = numbered(plan)
+    print(f"gatesid demo: {plan.dataset}, {plan.first} to {plan.today} (excluded), {len(steps)} steps\n")
+    for number, (title, action) in enumerate(steps, 1):
+        print(f"  {number:2d}. {title}")
+    print()
+    for number, (title, action) in enumerate(steps, 1):
+        if progress.has(title):
+            print(f"[{number:2d}/{len(steps)}] {title}: done before ({progress.seconds(title):.0f} s)")
+            continue
+        print(f"[{number:2d}/{len(steps)}] {title}", flush=True)
+        began = time.monotonic()
+        action(plan)
+        progress.done(title, time.monotonic() - began)
+        print(f"        {time.monotonic() - began:.1f} s, {(time.monotonic() - started) / 60:.1f} min in all", flush=True)
+    progress.finish(time.monotonic() - started)
+    show_end(load_settings(), time.monotonic() - started)
+    return 0
+
+
+class Progress:
+    """Which steps of which day's demo ended, and how long they took."""
+
+    def __init__(self, path: Path, today: str) -> None:
+        self.path, self.today = path, today
+        self.state = json.loads(path.read_text()) if path.is_file() else {}
+
+    def finished_or_stale(self) -> bool:
+        """True when there is nothing to resume: never begun, ended, or of another day."""
+        if self.state.get("today") == self.today and not self.state.get("finished"):
+            return False
+        self.state = {"today": self.today, "steps": {}}
+        return True
+
+    def has(self, title: str) -> bool:
+        # The stack of a killed demo may be gone: starting it is idempotent, so those steps always run.
+        return title in self.state["steps"] and not title.startswith("Start")
+
+    def seconds(self, title: str) -> float:
+        return float(self.state["steps"][title])
+
+    def done(self, title: str, seconds: float) -> None:
+        self.state["steps"][title] = round(seconds, 1)
+        self.save()
+
+    def finish(self, seconds: float) -> None:
+        self.state |= {"finished": True, "seconds": round(seconds, 1)}
+        self.save()
+
+    def save(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.path, self.state)
+
+
+def numbered(plan: Plan) -> list[tuple[str, Callable[[Plan], None]]]:
+    nights = ", ".join(night.isoformat() for night in plan.nights)
+    return [
+        (f"Prepare {plan.dataset}: events and items in the contract's schema", prepare),
+        ("Start Kafka, Valkey and Airflow", start_foundations),
+        (f"Load {plan.settings.data.history_days - REPLAY_DAYS} days of history into the lake (Delta)", load_history),
+        ("Bootstrap DAG: Spark jobs, semantic IDs, Feast, Base and GateSID day by day", bootstrap),
+        ("Seed the stream's state from Spark's rebuild", seed),
+        ("Start the stream: maturity, lake and catalogue consumers", start_stream),
+        (f"Replay the last {REPLAY_DAYS} days through Kafka in virtual time", replay),
+        (f"Nightly DAGs as of {nights}: pairs, SIDs, training, release", nightly),
+        ("Compare every published maturity row with Spark's rebuild", verify),
+        ("Start the model server and the ranking API", start_serving),
+        ("Live: a product is born, is seen, is bought", live),
+        ("Write the report", report),
+    ]
+
+
+def command(module: str, *arguments: str) -> None:
+    """Run one room's command with its output indented. Raises EnvironmentFault when it fails."""
+    line = [sys.executable, "-m", module, *arguments]
+    child = subprocess.Popen(line, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert child.stdout is not None
+    for text in child.stdout:
+        print(f"        {text}", end="", flush=True)
+    if child.wait():
+        raise EnvironmentFault(
+            f"`python -m {module} {' '.join(arguments)}` ended with exit code {child.returncode}; its last lines are above. "
+            "Mend the cause and run `make demo` again: it goes on at this step")
+
+
+def dag(dag_id: str, **conf: str) -> None:
+    """Trigger a DAG in Airflow and follow it to its end."""
+    run_id = airflow_runs.trigger(dag_id, conf)
+    airflow_runs.wait(dag_id, run_id, on_task=lambda line: print(f"        {line}", flush=True))
+
+
+def prepare(plan: Plan) -> None:
+    command("infra.datasets", "prepare", plan.dataset)
+
+
+def start_foundations(plan: Plan) -> None:
+    local_stack.start(["kafka", "valkey", "airflow"])
+    command("features.materialize", "--apply-only")
+
+
+def load_history(plan: Plan) -> None:
+    command("infra.datasets", "load", plan.dataset, "--from", str(plan.first), "--as-of", str(plan.replay_from))
+
+
+def bootstrap(plan: Plan) -> None:
+    dag("bootstrap", **{"from": str(plan.first), "as_of": str(plan.replay_from)})
+
+
+def seed(plan: Plan) -> None:
+    command("streaming", "seed", "--as-of", str(plan.replay_from))
+
+
+def start_stream(plan: Plan) -> None:
+    local_stack.start(["stream-maturity", "stream-lake", "stream-catalog"])
+
+
+def replay(plan: Plan) -> None:
+    command("streaming", "replay", plan.dataset, "--from", str(plan.replay_from), "--as-of", str(plan.today))
+
+
+def nightly(plan: Plan) -> None:
+    for night in plan.nights:
+        dag("co_click_mining", as_of=str(night))
+        airflow_runs.wait_for_asset_run("nightly_sids", str(night), on_task=lambda line: print(f"        {line}", flush=True))
+        airflow_runs.wait_for_asset_run("incremental_train", str(night), on_task=lambda line: print(f"        {line}", flush=True))
+
+
+def verify(plan: Plan) -> None:
+    command("streaming", "verify", "--from", str(plan.replay_from), "--as-of", str(plan.today))
+
+
+def start_serving(plan: Plan) -> None:
+    local_stack.start(["model-server", "ranking-api"])
+
+
+def live(plan: Plan) -> None:
+    live_session.main(plan.settings)
+
+
+def report(plan: Plan) -> None:
+    command("infra.report", "--as-of", str(plan.today))
+
+
+def show_end(settings: Settings, seconds: float) -> None:
+    print(f"\nDone in {seconds / 60:.1f} min. The stack stays up: `make down` stops it.\n")
+    for line in local_stack.describe():
+        print(f"  {line}")
+    print(f"\n  report           {settings.layout.report('demo') / 'index.html'}")
+    print("  rank             gatesid rank --user 1228 --candidates 1029743,1082185,995242")
+
+
+if __name__ == "__main__":
+    os.chdir(CHECKOUT)
+    sys.exit(main())
