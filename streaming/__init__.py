@@ -1,0 +1,1 @@
+"""The stream: Kafka events to maturity, user histories and SIDs in the online store, and to the lake."""

@@ -1,0 +1,269 @@
+"""Kafka, wrapped: the only file that imports kafka-python. Partitions of one topic are plain numbers elsewhere."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic, OffsetSpec
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.partitioner.default import murmur2
+from kafka.structs import OffsetAndMetadata
+from numpy.typing import NDArray
+
+from features.errors import EnvironmentFault, StreamError
+
+TIME_TYPE, APPEND_TIME, CREATE_TIME = "message.timestamp.type", "LogAppendTime", "CreateTime"
+SESSION_TIMEOUT_MS = 6_000
+
+
+class TopicPart(NamedTuple):
+    topic: str
+    partition: int
+
+
+@dataclass
+class Records:
+    """A partition's records of one poll, as columns, in log order."""
+
+    offset: NDArray[np.int64]
+    time_ms: NDArray[np.int64]
+    key: list[bytes | None]
+    value: list[bytes | None]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @property
+    def next_offset(self) -> int:
+        return int(self.offset[-1]) + 1
+
+
+def columns(records: Sequence[Any]) -> Records:
+    return Records(
+        np.array([r.offset for r in records], np.int64), np.array([r.timestamp for r in records], np.int64),
+        [r.key for r in records], [r.value for r in records])
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where Kafka's default partitioner puts a key."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+def unreachable(bootstrap: str, fault: Exception) -> EnvironmentFault:
+    return EnvironmentFault(f"the Kafka broker at {bootstrap} does not answer ({fault!r}): start it (`gatesid up`) or set GATESID_KAFKA")
+
+
+class Broker:
+    """Questions to, and settings of, the cluster."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        try:
+            self.admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=10_000)
+        except KafkaError as fault:
+            raise unreachable(bootstrap, fault) from None
+
+    def close(self) -> None:
+        self.admin.close()
+
+    def cluster_id(self) -> str:
+        return str(self.admin.describe_cluster()["cluster_id"])
+
+    def partition_counts(self) -> dict[str, int]:
+        """{topic: number of partitions} of every topic."""
+        return {t["name"]: len(t["partitions"]) for t in self.admin.describe_topics()}
+
+    def check_topics(self, expected: Mapping[str, int]) -> None:
+        """Raises StreamError, naming every topic that is missing or has another number of partitions."""
+        found = self.partition_counts()
+        faults = [f"topic {name} is missing" if name not in found else
+                  f"topic {name} has {found[name]} partitions, [kafka] partitions says {count}"
+                  for name, count in expected.items() if found.get(name) != count]
+        if faults:
+            raise StreamError(f"{self.bootstrap}: {'; '.join(faults)}. Create the topics (`gatesid up`) or correct the settings; a "
+                              "change of the partition count moves items, so it needs new state: `python -m streaming seed`")
+
+    def ensure_topics(self, wanted: Mapping[str, tuple[int, Mapping[str, str]]]) -> None:
+        """Create what is missing: {topic: (partitions, settings)}. Then check the counts."""
+        found = self.partition_counts()
+        new = [NewTopic(name, partitions, 1, topic_configs=dict(config))
+               for name, (partitions, config) in wanted.items() if name not in found]
+        if new:
+            try:
+                self.admin.create_topics(new)
+            except TopicAlreadyExistsError:
+                pass  # someone else was as quick
+            self.admin.wait_for_topics([topic.name for topic in new])
+        self.check_topics({name: partitions for name, (partitions, _) in wanted.items()})
+
+    def set_append_time(self, topic: str, on: bool) -> None:
+        """Whether the broker's clock stamps the records (live) or the producer's time is kept (replay)."""
+        self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {TIME_TYPE: APPEND_TIME if on else CREATE_TIME})])
+
+    def is_append_time(self, topic: str) -> bool:
+        found = self.admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+        return config_value(found, TIME_TYPE) == APPEND_TIME
+
+    def offsets_at(self, topic: str, partitions: Iterable[int], when: OffsetSpec | int) -> dict[int, tuple[int, int]]:
+        """{partition: (offset, timestamp)}; (-1, -1) where there is no such record."""
+        asked = {TopicPartition(topic, p): when for p in partitions}
+        found = self.admin.list_partition_offsets(asked) if asked else {}
+        return {tp.partition: (-1, -1) if at is None else (at.offset, at.timestamp) for tp, at in found.items()}
+
+    def begin_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        return {p: at[0] for p, at in self.offsets_at(topic, partitions, OffsetSpec.EARLIEST).items()}
+
+    def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        return {p: at[0] for p, at in self.offsets_at(topic, partitions, OffsetSpec.LATEST).items()}
+
+    def newest_times(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """{partition: the largest record timestamp}, -1 where it is empty."""
+        return {p: at[1] for p, at in self.offsets_at(topic, partitions, OffsetSpec.MAX_TIMESTAMP).items()}
+
+
+def config_value(described: Any, name: str) -> str | None:
+    """One setting out of what describe_configs answers: a value under a key `name` at some depth."""
+    if isinstance(described, dict):
+        if name in described:
+            entry = described[name]
+            return str(entry.get("value")) if isinstance(entry, dict) else str(entry)
+        return next((v for v in (config_value(x, name) for x in described.values()) if v is not None), None)
+    if isinstance(described, list | tuple):
+        return next((v for v in (config_value(x, name) for x in described) if v is not None), None)
+    return None
+
+
+class Producer:
+    """Idempotent and acknowledged by all; a failed send shows at the next flush."""
+
+    def __init__(self, bootstrap: str, linger_ms: int = 5) -> None:
+        try:
+            self.producer = KafkaProducer(
+                bootstrap_servers=bootstrap, linger_ms=linger_ms, acks="all", batch_size=131_072, bootstrap_timeout_ms=10_000,
+                max_request_size=2_000_000)
+        except KafkaError as fault:
+            raise unreachable(bootstrap, fault) from None
+        self.failed: list[Exception] = []
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, *, partition: int | None = None,
+             time_ms: int | None = None, headers: list[tuple[str, bytes]] | None = None) -> None:
+        sent = self.producer.send(topic, value=value, key=key, partition=partition, timestamp_ms=time_ms, headers=headers)
+        sent.add_errback(self.failed.append)
+
+    def flush(self) -> None:
+        """Returns when everything sent is in the log. Raises StreamError: something is not."""
+        try:
+            self.producer.flush(timeout=60)
+        except KafkaError as fault:
+            self.failed.append(fault)
+        if self.failed:
+            failed, self.failed = self.failed, []
+            raise StreamError(f"{len(failed)} records were not accepted by the broker, the first because of {failed[0]!r}")
+
+    def close(self) -> None:
+        self.producer.close(timeout=5)
+
+
+class GroupConsumer(ConsumerRebalanceListener):
+    """A member of a consumer group that starts each partition where its owner says.
+
+    `on_assigned(parts)` returns {part: offset, or None for the beginning}; `on_revoked(parts)` is told what was taken. Both are
+    called from `poll`, never from the client's own thread: that one only holds new partitions until they are started.
+    """
+
+    def __init__(self, bootstrap: str, group: str, topics: Sequence[str], *,
+                 on_assigned: Callable[[list[TopicPart]], Mapping[TopicPart, int | None]],
+                 on_revoked: Callable[[list[TopicPart]], None], max_records: int, instance: str | None = None) -> None:
+        self.on_assigned, self.on_revoked = on_assigned, on_revoked
+        self.news: deque[tuple[bool, list[TopicPart]]] = deque()
+        try:
+            self.consumer = KafkaConsumer(
+                bootstrap_servers=bootstrap, group_id=group, group_instance_id=instance, enable_auto_commit=False,
+                auto_offset_reset="none", max_poll_records=max_records, session_timeout_ms=SESSION_TIMEOUT_MS,
+                heartbeat_interval_ms=1_500, max_partition_fetch_bytes=4_194_304, fetch_max_wait_ms=100,
+                partition_assignment_strategy=(CooperativeStickyAssignor,), allow_auto_create_topics=False,
+                bootstrap_timeout_ms=10_000)
+        except KafkaError as fault:
+            raise unreachable(bootstrap, fault) from None
+        self.consumer.subscribe(list(topics), listener=self)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Hold them: a place to stand (or the client looks for one), and no fetching yet."""
+        parts = list(assigned)
+        for tp in parts:
+            self.consumer.seek(tp, 0)
+        self.consumer.pause(*parts)
+        self.news.append((True, [TopicPart(*tp) for tp in parts]))
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.news.append((False, [TopicPart(*tp) for tp in revoked]))
+
+    def start(self, parts: list[TopicPart]) -> None:
+        """Seek each partition to its owner's offset. Raises StreamError: the log no longer, or not yet, has it."""
+        held = {TopicPart(*tp) for tp in self.consumer.assignment()}
+        parts = [part for part in parts if part in held]
+        if not parts:
+            return
+        wanted = self.on_assigned(parts)
+        first = self.consumer.beginning_offsets([TopicPartition(*part) for part in parts])
+        end = self.consumer.end_offsets([TopicPartition(*part) for part in parts])
+        for part in parts:
+            tp, offset = TopicPartition(*part), wanted[part]
+            if offset is not None and not first[tp] <= offset <= end[tp]:
+                raise StreamError(
+                    f"{part.topic}/{part.partition}: the state stands at offset {offset}, the log holds {first[tp]} to {end[tp]}. Records "
+                    "were deleted before they were read, or the topic was made anew: `python -m streaming seed --as-of D --replace`")
+            self.consumer.seek(tp, first[tp] if offset is None else offset)
+            self.consumer.resume(tp)
+
+    def seek(self, part: TopicPart, offset: int | None) -> None:
+        if offset is None:
+            self.consumer.seek_to_beginning(TopicPartition(*part))
+        else:
+            self.consumer.seek(TopicPartition(*part), offset)
+
+    def poll(self, timeout_ms: int) -> dict[TopicPart, Records]:
+        """Whatever came, after partitions that came or went were dealt with."""
+        found = self.consumer.poll(timeout_ms=timeout_ms)
+        while self.news:
+            assigned, parts = self.news.popleft()
+            if assigned:
+                self.start(parts)
+            else:
+                self.on_revoked(parts)
+        return {TopicPart(*tp): columns(records) for tp, records in found.items() if records}
+
+    def end_offsets(self, parts: Iterable[TopicPart]) -> dict[TopicPart, int]:
+        return {TopicPart(*tp): end for tp, end in self.consumer.end_offsets([TopicPartition(*part) for part in parts]).items()}
+
+    def committed(self, part: TopicPart) -> int | None:
+        found = self.consumer.committed(TopicPartition(*part))
+        return None if found is None else int(found)
+
+    def commit(self, offsets: Mapping[TopicPart, int]) -> None:
+        """Tell the group how far this member is. Where the state store holds the offsets this is for monitoring only."""
+        self.consumer.commit_async({TopicPartition(*part): OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()})
+
+    def close(self) -> None:
+        self.consumer.close(autocommit=False)
+
+
+def read_range(bootstrap: str, part: TopicPart, start: int, end: int) -> Iterable[Records]:
+    """The records of one partition in [start, end), outside any group."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none",
+                             max_poll_records=5_000, bootstrap_timeout_ms=10_000)
+    try:
+        tp = TopicPartition(*part)
+        consumer.assign([tp])
+        consumer.seek(tp, start)
+        while consumer.position(tp) < end:
+            for records in consumer.poll(timeout_ms=1_000).values():
+                kept = [r for r in records if r.offset < end]
+                if kept:
+                    yield columns(kept)
+    finally:
+        consumer.close()
