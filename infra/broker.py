@@ -11,6 +11,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,11 +126,15 @@ def create_topics(address: str, partitions: int) -> None:
     Raises EnvironmentFault: the broker refuses.
     """
     existing = json.loads(checked(address, "--format", "json", "topics", "list"))
-    for topic in topics(partitions):
-        if topic.name not in existing:
-            checked(address, "topics", "create", "-t", topic.name, "--num-partitions", str(topic.partitions),
-                    "--replication-factor", "1")
-        alter(address, topic.name, topic.config)
+    with ThreadPoolExecutor() as pool:  # each command is a process of its own
+        list(pool.map(lambda topic: create_topic(address, topic, topic.name in existing), topics(partitions)))
+
+
+def create_topic(address: str, topic: Topic, exists: bool) -> None:
+    if not exists:
+        checked(address, "topics", "create", "-t", topic.name, "--num-partitions", str(topic.partitions),
+                "--replication-factor", "1")
+    alter(address, topic.name, topic.config)
 
 
 def set_append_time(address: str) -> None:

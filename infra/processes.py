@@ -81,20 +81,35 @@ def members(process: Process) -> list[int]:
 
 
 def stop_process(process: Process, grace_s: float = 10.0) -> None:
-    """SIGTERM to all members; SIGKILL to those that are left after `grace_s`. Returns when none is left."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        send(sent, members(process))
-        deadline = time.monotonic() + grace_s
-        while time.monotonic() < deadline:
-            if process.pid:
-                reap(process.pid)
-            left = members(process)
-            if not left:
-                return
-            if sent == signal.SIGKILL:
-                send(sent, left)  # those that were born while the others were dying
-            time.sleep(POLL_S)
+    """End a process and all its descendants; returns when none is left.
+
+    SIGTERM to the process itself, so that it can end its children in its own order; after `grace_s` SIGTERM to whoever is
+    left, and at last SIGKILL. Raises EnvironmentFault: something survives even that.
+    """
+    if is_running(process) and process.pid:
+        send(signal.SIGTERM, [process.pid])
+        if all_ended(process, grace_s):
+            return
+    send(signal.SIGTERM, members(process))
+    if all_ended(process, grace_s / 2):
+        return
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline:  # again and again: some may be born while others die
+        send(signal.SIGKILL, members(process))
+        if all_ended(process, POLL_S):
+            return
     raise EnvironmentFault(f"processes {members(process)} did not end after SIGKILL: look at them with ps")
+
+
+def all_ended(process: Process, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while members(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+        if process.pid:
+            reap(process.pid)
+    return True
 
 
 def send(sent: signal.Signals, pids: list[int]) -> None:
