@@ -18,7 +18,7 @@ HEAVY = {
     "tensorflow": {"model", "serving"}, "tf_keras": {"model", "serving"}, "tensorflow_recommenders": {"model"},
     "tensorflow_serving": {"serving"},
     "airflow": {"dags"},
-    "feast": {"features/retrieval.py", "features/repo"},
+    "feast": {"features/retrieval.py", "features/feast_config.py", "features/asof_store.py", "features/repo"},
     "great_expectations": {"features/expectations.py"},
     "wordllama": {"features/text_vectors.py"},
 }
