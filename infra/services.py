@@ -68,7 +68,7 @@ def promoted(settings: Settings) -> bool:
 
 
 def needs_model(settings: Settings) -> str | None:
-    return None if promoted(settings) else "no model is promoted yet: run `gatesid demo`, or `gatesid export --promote`"
+    return None if promoted(settings) else "no model is promoted yet: run `gatesid demo`, or `gatesid export` and `gatesid promote`"
 
 
 def needs_codebook(settings: Settings) -> str | None:

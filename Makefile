@@ -1,0 +1,52 @@
+# gatesid: `make demo` and `make test` are the two commands to know. Everything made lies under var/.
+# An unfit machine is told so, every fault at once, before anything is downloaded.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN = GATESID_CHECKOUT="$(CURDIR)" && . infra/env.sh &&
+PY = $(RUN) var/venv/bin/python
+GATESID = var/venv/bin/gatesid
+SLOW = spark or kafka or airflow or feast or e2e or browser or tf
+.DEFAULT_GOAL := help
+.PHONY: demo test test-fast lint type bench up down status clean help setup jars
+
+demo: jars  ## from a fresh clone to a served, maturity-gated score, live, with a report
+	@$(GATESID) demo
+
+test: jars  ## every test
+	@$(PY) -m pytest
+
+test-fast: setup  ## without Spark, Kafka, Airflow, Feast and TensorFlow
+	@$(PY) -m pytest -m "not ($(SLOW))"
+
+lint: setup  ## ruff
+	@$(PY) -m ruff check .
+
+type: setup  ## mypy, strict on features, streaming and serving
+	@$(PY) -m mypy
+
+bench: jars  ## the measurements of tests/benchmarks; they assert nothing about time
+	@$(PY) -m pytest tests/benchmarks -o python_files='bench_*.py' -s -q
+
+up: jars  ## start the local stack and print its addresses
+	@$(GATESID) up
+
+down:  ## stop what was started
+	@if [ -x $(GATESID) ]; then $(GATESID) down; fi
+
+status:  ## what runs where
+	@$(GATESID) status
+
+clean: down  ## stop the stack and delete var/: environment, caches, data, models
+	rm -rf var
+
+setup:  # the environment, once
+	@infra/setup.sh "$(PYTHON)"
+
+jars: setup  # Kafka's and Delta's, once
+	@$(PY) -m infra.jars
+
+help:  ## this
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo "Python: $(PYTHON) (make PYTHON=… for another). State: var/, or GATESID_HOME."

@@ -1,0 +1,308 @@
+"""The `gatesid` command: one verb a function, each a thin call of the room that does the work.
+
+Nothing heavy is imported here, so that `gatesid --help` answers at once: rooms run as processes of their own
+(`python -m …`, the commands of features/README.md) and infra's own functions are imported by the verb that needs them.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from features.errors import GatesidError, RequestError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+EXIT_CODES = (
+    "Exit codes: 0 done · 1 failed · 2 bad usage · 3 bad configuration or environment · 4 bad data (an expectation failed) · "
+    "5 artefact refused.")
+PLAIN = {"rich_markup_mode": None, "no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+
+app = typer.Typer(help="Cold-start ranking with semantic IDs and maturity gates.", epilog=EXIT_CODES, **PLAIN)
+data = typer.Typer(help="Prepare a data set, or only check it.", **PLAIN)
+stream = typer.Typer(help="Run the stream, replay history, check it.", **PLAIN)
+app.add_typer(data, name="data")
+app.add_typer(stream, name="stream")
+
+AsOf = Annotated[str, typer.Option("--as-of", metavar="D", help="UTC day YYYY-MM-DD: every day before it, itself excluded")]
+From = Annotated[str | None, typer.Option("--from", metavar="D0", help="first day; default: the day before --as-of")]
+Ranker = Annotated[str, typer.Option(help="base or gatesid")]
+Seed = Annotated[int | None, typer.Option(help="default: [training] seed of the settings")]
+File = Annotated[Path | None, typer.Option(exists=True, resolve_path=True)]
+Services = Annotated[list[str] | None, typer.Argument(help="some of the services; default: all of them")]
+REST = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def room(module: str, *arguments: str) -> NoReturn:
+    """Become `python -m module arguments`: its output, its signals and its exit code are this command's.
+
+    -P keeps folders of the working directory from hiding the project's packages.
+    """
+    sys.stdout.flush()
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], {**os.environ, "PYTHONPATH": path})
+
+
+def flags(**values: object) -> list[str]:
+    """["--as-of", "2026-01-01"] of as_of="2026-01-01"; what is None is left out. A trailing _ is dropped."""
+    given = {name.strip("_").replace("_", "-"): value for name, value in values.items() if value is not None}
+    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+
+
+@data.command("prepare", context_settings=REST)
+def data_prepare(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="complete_journey, kuairand, simulator or own")] = None,
+    events: File = None, items: File = None, columns: File = None, path: File = None,
+) -> None:
+    """Bring a data set into the project's schema.
+
+    It is written under var/data/NAME; every fault is reported with sample rows.
+
+    Further options are the data set's own: `python -m infra.datasets prepare NAME --help`.
+
+    Example: gatesid data prepare --events shop/events.csv --items shop/items.csv --columns shop/columns.toml
+    """
+    given = flags(events=events, items=items, columns=columns, path=path)
+    room("infra.datasets", "prepare", data_set(name, events), *given, *context.args)
+
+
+@data.command("validate", context_settings=REST)
+def data_validate(
+    context: typer.Context, name: Annotated[str | None, typer.Argument(help="own")] = None,
+    events: File = None, items: File = None, columns: File = None,
+) -> None:
+    """Check your own events and items.
+
+    Example: gatesid data validate --events shop/events.csv --items shop/items.csv
+    """
+    given = flags(events=events, items=items, columns=columns)
+    room("infra.datasets", "validate", data_set(name, events), *given, *context.args)
+
+
+def data_set(name: str | None, events: Path | None) -> str:
+    if name is None and events is None:
+        raise typer.BadParameter("expected a data set's name, or --events and --items of your own")
+    return name or "own"
+
+
+@app.command()
+def demo() -> None:
+    """Everything, end to end, on the default data.
+
+    Killed, it goes on where it was; finished, it starts anew.
+
+    Example: gatesid demo
+    """
+    room("infra.demo")
+
+
+@app.command()
+def up(services: Services = None) -> None:
+    """Start the local stack.
+
+    Waits until each service is healthy and prints addresses and logins.
+
+    Example: gatesid up
+    Example: gatesid up kafka valkey
+    """
+    from infra import local_stack
+
+    local_stack.start(services)
+
+
+@app.command()
+def down(services: Services = None) -> None:
+    """Stop what `up` or `demo` started.
+
+    Exactly that, with all descendants, also after a crash.
+
+    Example: gatesid down
+    """
+    from infra import local_stack
+
+    if not local_stack.stop(services):
+        typer.echo("nothing was running")
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """What runs where.
+
+    Exit code 1 when a service that was started is not healthy.
+
+    Example: gatesid status --json
+    """
+    from dataclasses import asdict
+
+    from infra import local_stack
+
+    rows = local_stack.status()
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=1))
+    else:
+        typer.echo("\n".join(local_stack.describe()) or "nothing was started; `gatesid up` does")
+    raise typer.Exit(1 if any(row.state in ("unhealthy", "ended") for row in rows) else 0)
+
+
+@stream.command("run")
+def stream_run(role: Annotated[str, typer.Option(help="maturity, lake or catalog")]) -> None:
+    """Run one consumer in the foreground.
+
+    Example: gatesid stream run --role maturity
+    """
+    room("streaming", "run", "--role", role)
+
+
+@stream.command("status")
+def stream_status() -> None:
+    """Positions, lag, watermark, counters.
+
+    Example: gatesid stream status
+    """
+    room("streaming", "status")
+
+
+@stream.command("verify")
+def stream_verify(as_of: AsOf, first: From = None) -> None:
+    """Compare the stream's rows with Spark's.
+
+    Every maturity row that was published, against the rebuild.
+
+    Example: gatesid stream verify --as-of 2026-11-22
+    """
+    room("streaming", "verify", *flags(from_=first, as_of=as_of))
+
+
+@stream.command("replay")
+def stream_replay(
+    name: Annotated[str, typer.Argument(help="a prepared data set")], as_of: AsOf, first: From = None,
+    speed: Annotated[float | None, typer.Option(help="times real time; default: as fast as it goes")] = None,
+) -> None:
+    """Play days of a data set through Kafka.
+
+    In virtual time: the log carries the times of the data.
+
+    Example: gatesid stream replay complete_journey --from 2026-11-20 --as-of 2026-11-22
+    """
+    room("streaming", "replay", name, *flags(from_=first, as_of=as_of, speed=speed))
+
+
+@stream.command("seed")
+def stream_seed(as_of: AsOf) -> None:
+    """Start the stream's state from Spark's.
+
+    Example: gatesid stream seed --as-of 2026-11-20
+    """
+    room("streaming", "seed", *flags(as_of=as_of))
+
+
+@app.command()
+def train(
+    what: Annotated[str, typer.Argument(help="encoder, rqvae, or a ranker: base, gatesid")], as_of: AsOf, first: From = None,
+    seed: Seed = None, codebook: Annotated[str | None, typer.Option(help="codebook version, for a ranker")] = None,
+    encoder: Annotated[str | None, typer.Option(help="encoder version, for rqvae")] = None,
+) -> None:
+    """Train an encoder, a codebook or a ranker.
+
+    A ranker goes on from its last checkpoint, day by day.
+
+    Example: gatesid train gatesid --from 2026-11-20 --as-of 2026-11-21 --codebook cb-2026-11-20
+    """
+    if what == "encoder":
+        room("model.train_encoder", *flags(as_of=as_of))
+    if what == "rqvae":
+        room("model.train_rqvae", *flags(as_of=as_of, encoder=encoder))
+    room("model.train_ranker", *flags(ranker=what, from_=first, as_of=as_of, seed=seed, codebook=codebook))
+
+
+@app.command()
+def evaluate(
+    as_of: AsOf, days: Annotated[int, typer.Option(help="how many days before --as-of")] = 30,
+    seeds: Annotated[str | None, typer.Option(help="e.g. 1,2,3; default: the seed of the settings")] = None,
+) -> None:
+    """Compare the rankers, overall and by slice.
+
+    Example: gatesid evaluate --as-of 2026-11-22 --days 30 --seeds 1,2,3
+    """
+    room("model.evaluate", *flags(as_of=as_of, days=days, seeds=seeds))
+
+
+@app.command()
+def export(ranker: Ranker, as_of: AsOf, seed: Seed = None) -> None:
+    """Write a trained ranker as a SavedModel.
+
+    The last line is its version.
+
+    Example: gatesid export --ranker gatesid --as-of 2026-11-22
+    """
+    room("serving.export", *flags(ranker=ranker, as_of=as_of, seed=seed))
+
+
+@app.command()
+def promote(ranker: Ranker, version: Annotated[int, typer.Option(help="YYYYMMDDNN, as `gatesid export` printed it")]) -> None:
+    """Let the model server have an exported model.
+
+    Its golden requests must score as they did when it was exported.
+
+    Example: gatesid promote --ranker gatesid --version 2026112201
+    """
+    room("serving.promote", *flags(ranker=ranker, version=version))
+
+
+@app.command()
+def serve(what: Annotated[str, typer.Argument(help="model (TF Serving's API) or ranking (the ranking API)")]) -> None:
+    """Run one server in the foreground.
+
+    Example: gatesid serve model
+    """
+    servers = {"model": "serving.model_server", "ranking": "serving.ranking_api"}
+    if what not in servers:
+        raise typer.BadParameter(f"expected model or ranking, got {what!r}")
+    room(servers[what])
+
+
+@app.command()
+def rank(
+    user: Annotated[str, typer.Option(help="user id; an unknown one gets the defaults")],
+    candidates: Annotated[str, typer.Option(help="item ids, with commas between")],
+    as_json: Annotated[bool, typer.Option("--json", help="the reply as it came")] = False,
+) -> None:
+    """Ask the ranking API for an order.
+
+    Shows what each score was made from.
+
+    Example: gatesid rank --user 1228 --candidates 1029743,1082185,995242
+    """
+    from infra import rank_call
+    from infra.settings import load_settings
+
+    listed = [item for item in candidates.split(",") if item]
+    if not listed:
+        raise RequestError("candidates", "expected item ids with commas between, got none")
+    reply = rank_call.post(load_settings(), user, listed)
+    typer.echo(json.dumps(reply, indent=1) if as_json else rank_call.table(reply))
+
+
+@app.command(context_settings=REST)
+def report(context: typer.Context, as_of: AsOf) -> None:
+    """Write the HTML report.
+
+    Example: gatesid report --as-of 2026-11-22
+    """
+    room("infra.report", *flags(as_of=as_of), *context.args)
+
+
+def main() -> None:
+    """Run the command. A fault that the project raises on purpose becomes its message and its exit code."""
+    try:
+        app(prog_name="gatesid")
+    except GatesidError as fault:
+        typer.echo(f"gatesid: {fault}", err=True)
+        sys.exit(fault.exit_code)
+
+
+if __name__ == "__main__":
+    main()
