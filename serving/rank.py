@@ -41,7 +41,7 @@ class RankedItem:
     ctr: float
     ctcvr: float | None
     semantic_weight: float | None
-    codes: list[int]  # the SID as the store has it; empty where there is none
+    sid: list[int] | None  # as the store has it
     codebook_version: str
     online_days: int
     exposure_7d: int
@@ -169,7 +169,7 @@ def ranked_items(rows: OnlineRows, assembled: Assembled | None, outputs: dict[st
     return [
         RankedItem(
             item_id=items.item_ids[n], score=ctrs[n], ctr=ctrs[n], ctcvr=ctcvr[n], semantic_weight=weight[n],
-            codes=codes[n] if codes[n][0] >= 0 else [], codebook_version=items.codebook_version[n], online_days=days[n],
+            sid=codes[n] if codes[n][0] >= 0 else None, codebook_version=items.codebook_version[n], online_days=days[n],
             exposure_7d=exposures[n], click_7d=clicks[n], title=items.titles[n], defaults=defaults[n])
         for n in order
     ]

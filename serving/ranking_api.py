@@ -44,6 +44,7 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'")
 FOLLOW_SECONDS = 1.0
 EXAMPLE_CANDIDATES = 20
+WARM_UP_CALLS = 3
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,12 @@ def keep_following(follower: ModelFollower, stop: threading.Event) -> None:
         stop.wait(FOLLOW_SECONDS)
 
 
+def warm_up(service: RankingService) -> None:
+    """Imports and connections of a first request, before anyone waits for it."""
+    for _ in range(WARM_UP_CALLS):
+        service.rank("warm-up", ["warm-up"])
+
+
 def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(
         prog="python -m serving.ranking_api", description="Serve ranking requests over HTTP until SIGTERM.").parse_args(argv)
@@ -164,6 +171,7 @@ def main(argv: list[str] | None = None) -> int:
         follower = ModelFollower(settings.layout.serving / name, client.answering_version)
         service = RankingService(OnlineFeatures(config_from(settings)), follower, client)
         api = RankingApi(service, ApiConfig(settings.serving.max_candidates, settings.api_token))
+        warm_up(service)
         threading.Thread(target=keep_following, args=(follower, stop), daemon=True).start()
         with HttpServer(api.app(), settings.network.host, port_of(settings.addresses.ranking_api)) as server:
             log(f"ready: http://{server.address}, model server {settings.addresses.model_grpc}")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import serving  # noqa: F401  (chooses the Keras version, before anything imports TensorFlow)
 from features.artefacts import new_artefact
 from features.layout import Layout
 from features.online_rows import ItemRows, UserTakes
@@ -20,7 +21,6 @@ NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z, a Thursday
 
 def tiny_ranker(bias: float = 0.0, gate: bool = True):
     """A ranker that reads every input; `bias` tells versions apart. Tables of ITEMS and USERS rows."""
-    import serving  # noqa: F401  (sets the Keras version before TensorFlow is imported)
     import tensorflow as tf
 
     class TinyRanker(tf.Module):

@@ -195,7 +195,8 @@ class TestRest:
         inputs, expected = golden
         repeated = repeat_rows(inputs)
         rows = [{name: values[n].tolist() for name, values in repeated.items()} for n in range(7)]
-        status, reply = rest(f"/v1/models/ranker/versions/{VERSION}:predict", {"signature_name": "serving_default", "instances": rows})
+        status, reply = rest(
+            f"/v1/models/ranker/versions/{VERSION}:predict", {"signature_name": "serving_default", "instances": rows})
         assert status == 200
         assert len(reply["predictions"]) == 7
         for name, values in expected.items():

@@ -1,0 +1,190 @@
+"""The ranking call over a real model server and a store in memory."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from features.clock import FixedClock
+from features.errors import EnvironmentFault
+
+pytestmark = pytest.mark.tf
+
+VERSION = 2026010101
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server(exported, serve, tmp_path_factory):
+    root = tmp_path_factory.mktemp("serving")
+    shutil.copytree(exported.model("tiny", VERSION), root / "ranker" / str(VERSION))
+    with serve(root) as running:
+        yield running
+
+
+@pytest.fixture
+def connect(store):
+    """connect(server, **changes) -> a RankingService over it."""
+    from serving.client import ModelClient
+    from serving.rank import RankingService
+    from serving.served_model import ModelFollower
+
+    clients = []
+
+    def make(server, predictor=None):
+        client = ModelClient(server.grpc_address, "ranker", 2_000)
+        clients.append(client)
+        follower = ModelFollower(server.config.root / "ranker", client.answering_version)
+        return RankingService(store, follower, predictor or client, FixedClock(NOW), new_id=lambda: "r-1")
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def service(connect, server):
+    return connect(server)
+
+
+def test_items_come_best_first_with_what_they_were_made_from(service):
+    reply = service.rank("u0", ["i1", "i2", "i30"])
+    scores = [item.score for item in reply.items]
+    assert scores == sorted(scores, reverse=True)
+    assert (reply.request_id, reply.user_id, reply.at) == ("r-1", "u0", "2026-01-01T00:00:00.000+00:00")
+    assert (reply.model_version, reply.ranker, reply.codebook_version, reply.degraded) == (VERSION, "tiny", "cb-2026-01-01", "")
+    item = next(item for item in reply.items if item.item_id == "i30")
+    assert (item.sid, item.title) == ([30, 31, 32, 33], "Oats 30")
+    assert (item.online_days, item.exposure_7d, item.click_7d) == (30, 300, 30)
+    assert item.score == item.ctr
+    assert item.ctcvr == pytest.approx(item.ctr / 2, rel=1e-6)
+    assert item.semantic_weight == pytest.approx(1 / (1 + np.exp(np.mean(np.log1p([30, 300, 30])) - 1)), rel=1e-5)
+    assert item.defaults == []
+    assert list(reply.timings_ms) == ["read", "assemble", "predict", "reply", "total"]
+
+
+def test_scores_are_the_rankers_own(service, tiny):
+    from serving.assemble import assemble, read_rows
+    from serving.export import score_in_memory
+
+    candidates = [f"i{n}" for n in range(38)] + ["nobody"]
+    reply = service.rank("u0", candidates)
+    rows = read_rows(service.reader, "u0", candidates, service.clock.now_ms())
+    expected = score_in_memory(tiny(), assemble(service.follower.current, rows).inputs)
+    got = {item.item_id: item.ctr for item in reply.items}
+    np.testing.assert_allclose([got[item] for item in candidates], expected["ctr"], rtol=0, atol=1e-6)
+
+
+def test_duplicates_are_answered_once(service):
+    assert sorted(item.item_id for item in service.rank("u0", ["i3", "i1", "i3", "i3"]).items) == ["i1", "i3"]
+
+
+def test_unknown_user_and_items_are_answered_with_defaults(service):
+    reply = service.rank("nobody", ["nothing"])
+    assert reply.degraded == ""
+    assert reply.user_defaults == ["user_row:unknown", "history_rows:empty"]
+    assert set(reply.items[0].defaults) == {
+        "item_row:unknown", "item_codes:missing", "item_stats:no_maturity", "item_stats:no_published_at"}
+    assert reply.items[0].sid is None
+
+
+def test_asking_as_of_another_moment_changes_ages(service):
+    assert service.rank("u0", ["i5"], at=NOW + timedelta(days=3)).items[0].online_days == 8
+
+
+def test_equal_scores_keep_the_order_asked(service):
+    assert [item.item_id for item in service.rank("u0", ["x", "a", "m"]).items] == ["x", "a", "m"]
+
+
+def test_without_a_model_the_smoothed_click_rate_ranks_and_says_so(connect, serve, tmp_path):
+    with serve(tmp_path / "empty") as empty:
+        reply = connect(empty).rank("u0", ["i1", "nobody", "i30"])
+    assert reply.degraded.startswith("model: NOT_FOUND")
+    assert reply.model_version is None
+    # (30 + 5) / (300 + 100), (1 + 5) / (10 + 100), 5 / 100
+    assert [(item.item_id, item.score) for item in reply.items] == [
+        ("i30", pytest.approx(0.0875)), ("i1", pytest.approx(6 / 110)), ("nobody", pytest.approx(0.05))]
+    assert reply.items[2].defaults == ["item_stats:no_maturity", "item_stats:no_published_at"]
+    assert reply.items[0].semantic_weight is None
+
+
+def test_server_that_went_away_degrades_and_its_return_heals(connect, exported, serve, tmp_path, free_port, wait_until):
+    root = tmp_path / "serving"
+    shutil.copytree(exported.model("tiny", VERSION), root / "ranker" / str(VERSION))
+    port = free_port()
+    with serve(root, grpc_port=port) as first:
+        service = connect(first)
+        assert service.rank("u0", ["i1"]).degraded == ""
+    assert service.rank("u0", ["i1"]).degraded.startswith("model: UNAVAILABLE")
+    with serve(root, grpc_port=port):
+        wait_until(lambda: service.rank("u0", ["i1"]).degraded == "")
+
+
+def test_feature_store_that_is_down_degrades_and_still_scores(service, store, monkeypatch):
+    def down(*_):
+        raise EnvironmentFault("the online store does not answer")
+
+    monkeypatch.setattr(store, "read_user", down)
+    reply = service.rank("u0", ["i1", "i2"])
+    assert reply.degraded == "feature store: the online store does not answer"
+    assert reply.model_version == VERSION
+    assert len(reply.items) == 2
+
+
+def test_score_that_is_no_number_degrades(connect, server):
+    from serving.client import Prediction
+
+    class Broken:
+        def predict(self, inputs, version=None):
+            return Prediction(version, {"ctr": np.array([0.5, np.nan])})
+
+    reply = connect(server, Broken()).rank("u0", ["i1", "i2"])
+    assert reply.degraded.startswith("model: INTERNAL")
+    assert all(np.isfinite(item.score) for item in reply.items)
+
+
+def test_requests_during_swaps_are_all_answered_by_a_model(connect, serve, export_tiny, tmp_path, wait_until):
+    root = tmp_path / "serving"
+    versions = [VERSION, VERSION + 1, VERSION + 2]
+    export_tiny(root / "ranker" / str(versions[0]))
+    seen = []
+    with serve(root) as server:
+        service = connect(server)
+
+        def answering():
+            seen.append(service.rank("u0", ["i1", "i2"]))
+            return seen[-1].model_version
+
+        answering()
+        for bias, version in enumerate(versions[1:], 1):
+            export_tiny(root / "ranker" / str(version), bias=float(bias))
+            wait_until(lambda version=version: answering() == version)
+    assert [reply.degraded for reply in seen if reply.degraded] == []
+    assert list(dict.fromkeys(reply.model_version for reply in seen)) == versions
+
+
+def test_model_of_another_contract_is_never_asked(connect, server, monkeypatch):
+    import serving.served_model
+
+    service = connect(server)
+    monkeypatch.setattr(serving.served_model, "contract_hash", lambda: "0123456789ab")
+    reply = service.rank("u0", ["i1"])
+    assert "expects the input contract" in reply.degraded
+
+
+def test_hanging_server_is_not_asked_by_every_request(tmp_path):
+    from serving.fault import ServingFault
+    from serving.served_model import ModelFollower
+
+    asked = []
+
+    def hang():
+        asked.append(1)
+        raise ServingFault("DEADLINE_EXCEEDED", "too slow")
+
+    follower = ModelFollower(tmp_path, hang)
+    for _ in range(20):
+        with pytest.raises(ServingFault, match="too slow"):
+            follower.follow()
+    assert len(asked) == 1
