@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None, clock: Clock | None = None) -> int:
             shutil.rmtree(settings.home / name, ignore_errors=True)
     steps = numbered(plan)
     print(f"gatesid demo: {plan.dataset}, {plan.first} to {plan.today} (excluded), {len(steps)} steps\n")
-    for number, (title, action) in enumerate(steps, 1):
+    for number, (title, _) in enumerate(steps, 1):
         print(f"  {number:2d}. {title}")
     print()
     for number, (title, action) in enumerate(steps, 1):
@@ -146,7 +146,11 @@ def command(module: str, *arguments: str) -> None:
 def dag(dag_id: str, **conf: str) -> None:
     """Trigger a DAG in Airflow and follow it to its end."""
     run_id = airflow_runs.trigger(dag_id, conf)
-    airflow_runs.wait(dag_id, run_id, on_task=lambda line: print(f"        {line}", flush=True))
+    airflow_runs.wait(dag_id, run_id, on_task=tell)
+
+
+def tell(line: str) -> None:
+    print(f"        {line}", flush=True)
 
 
 def prepare(plan: Plan) -> None:
@@ -181,8 +185,8 @@ def replay(plan: Plan) -> None:
 def nightly(plan: Plan) -> None:
     for night in plan.nights:
         dag("co_click_mining", as_of=str(night))
-        airflow_runs.wait_for_asset_run("nightly_sids", str(night), on_task=lambda line: print(f"        {line}", flush=True))
-        airflow_runs.wait_for_asset_run("incremental_train", str(night), on_task=lambda line: print(f"        {line}", flush=True))
+        airflow_runs.wait_for_asset_run("nightly_sids", str(night), on_task=tell)
+        airflow_runs.wait_for_asset_run("incremental_train", str(night), on_task=tell)
 
 
 def verify(plan: Plan) -> None:

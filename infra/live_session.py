@@ -9,8 +9,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 from features.artefacts import write_json
 from features.clock import SystemClock
 from features.errors import EnvironmentFault
+from infra.rank_call import post
 from infra.settings import CHECKOUT, Settings
 
 CANDIDATES = 100
@@ -45,7 +44,8 @@ class Sender:
             [sys.executable, "-m", "streaming", "send"], cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def send(self, records: list[dict[str, Any]]) -> None:
-        assert self.child.stdin is not None and self.child.stdout is not None
+        assert self.child.stdin is not None
+        assert self.child.stdout is not None
         for record in records:
             self.child.stdin.write(json.dumps(record) + "\n")
         self.child.stdin.flush()
@@ -57,20 +57,6 @@ class Sender:
         assert self.child.stdin is not None
         self.child.stdin.close()
         self.child.wait(timeout=10)
-
-
-def post(settings: Settings, user_id: str, candidates: list[str]) -> dict[str, Any]:
-    """One call of the ranking API."""
-    headers = {"content-type": "application/json"}
-    if settings.api_token:
-        headers["authorization"] = f"Bearer {settings.api_token}"
-    request = urllib.request.Request(
-        f"http://{settings.addresses.ranking_api}/v1/rank", json.dumps({"user_id": user_id, "candidates": candidates}).encode(), headers)
-    try:
-        with urllib.request.urlopen(request, timeout=5) as reply:
-            return json.load(reply)
-    except urllib.error.HTTPError as fault:
-        raise EnvironmentFault(f"the ranking API answered {fault.code}: {fault.read().decode()[:400]}") from None
 
 
 def main(settings: Settings) -> None:
@@ -99,13 +85,14 @@ def main(settings: Settings) -> None:
                         + [event(item["item_id"], "click", f"{wave}-{n}", now) for n in range(clicks)])
             target = sum(CLICK_WAVES[: wave + 1])
             began = time.monotonic()
-            reply = wait_for(settings, live, candidates, lambda row, target=target: row["click_7d"] >= target, f"{target} clicks")
-            show(live, f"+{clicks} clicks; readable after {time.monotonic() - began:.1f} s", reply, time.monotonic() - began)
+            row = wait_for(settings, live, candidates, lambda row, target=target: row["click_7d"] >= target, f"{target} clicks")
+            seconds = time.monotonic() - began
+            show(live, f"+{clicks} clicks; readable after {seconds:.1f} s", row, seconds)
         live.rank_ms = time_calls(settings, user_id, candidates[:CANDIDATES])
     finally:
         sender.close()
-    rank = live.rank_ms
-    print(f"        rank of {CANDIDATES} candidates over HTTP: p50 {rank['p50']:.1f} ms, p99 {rank['p99']:.1f} ms ({RANK_CALLS} calls)")
+    p50, p99 = live.rank_ms["p50"], live.rank_ms["p99"]
+    print(f"        rank of {CANDIDATES} candidates over HTTP: p50 {p50:.1f} ms, p99 {p99:.1f} ms ({RANK_CALLS} calls)")
     folder = settings.home / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "live.json", vars(live))
@@ -154,7 +141,8 @@ def wait_for(settings: Settings, live: Live, candidates: list[str], met: Any, wh
         if met(row):
             return row
         time.sleep(0.05)
-    raise EnvironmentFault(f"{what} of {live.item['item_id']} was not readable within {limit_s:.0f} s; see the stream's logs (`gatesid status`)")
+    raise EnvironmentFault(
+        f"{what} of {live.item['item_id']} was not readable within {limit_s:.0f} s; see the stream's logs (`gatesid status`)")
 
 
 def show(live: Live, moment: str, row: dict[str, Any], seconds: float | None = None) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 STYLE = """
 :root { --ink: #1c2733; --soft: #5b6b7b; --line: #dfe5ea; --base: #8a97a5; --accent: #0b7a75; --warn: #b5532a }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 1040px; margin: 3rem auto; padding: 0 1.5rem }
-h1 { font-size: 1.9rem; margin: 0 } h2 { margin: 3rem 0 .4rem; font-size: 1.3rem; border-top: 1px solid var(--line); padding-top: 1.4rem }
-p { max-width: 46rem } .soft { color: var(--soft) } code { font-size: .88em; background: #f3f6f8; padding: .1em .3em; border-radius: 3px }
+h1 { font-size: 1.9rem; margin: 0 }
+h2 { margin: 3rem 0 .4rem; font-size: 1.3rem; border-top: 1px solid var(--line); padding-top: 1.4rem }
+p { max-width: 46rem } .soft { color: var(--soft) }
+code { font-size: .88em; background: #f3f6f8; padding: .1em .3em; border-radius: 3px }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; margin: 1rem 0 }
 th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left } th { color: var(--soft); font-weight: 600 }
