@@ -51,7 +51,7 @@ def feast_environment(config: FeatureStoreConfig) -> dict[str, str]:
     return {
         "GATESID_FEAST_REGISTRY": str(config.registry),
         "GATESID_FEAST_OFFLINE": OFFLINE_STORES[config.offline_store],
-        "GATESID_FEAST_ONLINE": f"{config.online_address},socket_connect_timeout=2,socket_timeout=10{secret}",
+        "GATESID_FEAST_ONLINE": f"{config.online_address},socket_connect_timeout=1,socket_timeout=10,retry=null{secret}",
     }
 
 

@@ -1,16 +1,29 @@
-"""Online rows as arrays: what a read of Feast's online store means, missing values named."""
+"""Online rows as arrays: what a read of the online store means, and what stands in for a missing row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.names import CLICK_7D, CODEBOOK_VERSION, CODES, EXPOSURE_7D
+from features.names import (
+    CLICK_7D,
+    CODEBOOK_VERSION,
+    CODES,
+    EXPOSURE_7D,
+    VIEW_MATURITY,
+    VIEW_PROFILE,
+    VIEW_SEMANTIC_ID,
+    VIEW_USER_HISTORY,
+)
+from features.online_reader import Row
 from features.spec import MISSING_CODE, NUM_LEVELS
 
 MISSING_TIME_MS = -1
+EXPOSURE_OF, CLICK_OF = f"{VIEW_MATURITY}:{EXPOSURE_7D}", f"{VIEW_MATURITY}:{CLICK_7D}"
+CODES_OF, VERSION_OF = f"{VIEW_SEMANTIC_ID}:{CODES}", f"{VIEW_SEMANTIC_ID}:{CODEBOOK_VERSION}"
+PUBLISHED_OF, TITLE_OF = f"{VIEW_PROFILE}:published_at_ms", f"{VIEW_PROFILE}:title"
+TAKEN_OF, TIMES_OF = f"{VIEW_USER_HISTORY}:item_ids", f"{VIEW_USER_HISTORY}:event_times_ms"
 
 
 @dataclass(frozen=True)
@@ -41,43 +54,26 @@ class UserTakes:
     version_ms: int
 
 
-def item_rows(item_ids: Sequence[str], response: Any) -> ItemRows:
-    """Read a GetOnlineFeaturesResponse (its protobuf: going through pandas would double the time of a request)."""
-    columns = dict(zip(response.metadata.feature_names.val, response.results, strict=True))
+def item_rows(item_ids: Sequence[str], stored: Sequence[Row]) -> ItemRows:
     size = len(item_ids)
     codes = np.full((size, NUM_LEVELS), MISSING_CODE, np.int32)
-    versions = texts(columns[CODEBOOK_VERSION])
-    for row, value in enumerate(columns[CODES].values):
-        given = value.int64_list_val.val
-        if len(given) == NUM_LEVELS:
-            codes[row] = given
-        else:
-            versions[row] = ""
-    return ItemRows(
-        item_ids=np.array(item_ids, object), codes=codes, codebook_version=versions,
-        exposure_7d=integers(columns[EXPOSURE_7D], 0), click_7d=integers(columns[CLICK_7D], 0),
-        maturity_tick_ms=times_ms(columns[EXPOSURE_7D]),
-        published_at_ms=integers(columns["published_at_ms"], MISSING_TIME_MS), titles=texts(columns["title"]))
+    versions = np.full(size, "", object)
+    titles = np.full(size, "", object)
+    exposure, click = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    tick, published = np.full(size, MISSING_TIME_MS, np.int64), np.full(size, MISSING_TIME_MS, np.int64)
+    for place, row in enumerate(stored):
+        if CODES_OF in row and len(given := row[CODES_OF].int64_list_val.val) == NUM_LEVELS:
+            codes[place], versions[place] = given, row[VERSION_OF].string_val
+        if EXPOSURE_OF in row:
+            exposure[place], click[place] = row[EXPOSURE_OF].int64_val, row[CLICK_OF].int64_val
+            tick[place] = row[VIEW_MATURITY]
+        if PUBLISHED_OF in row:
+            published[place], titles[place] = row[PUBLISHED_OF].int64_val, row[TITLE_OF].string_val
+    return ItemRows(np.array(item_ids, object), codes, versions, exposure, click, tick, published, titles)
 
 
-def user_takes(response: Any) -> UserTakes:
-    columns = dict(zip(response.metadata.feature_names.val, response.results, strict=True))
-    items = columns["item_ids"]
-    return UserTakes(
-        item_ids=np.array(items.values[0].string_list_val.val, object),
-        event_times_ms=np.array(columns["event_times_ms"].values[0].int64_list_val.val, np.int64),
-        version_ms=int(times_ms(items)[0]))
-
-
-def integers(column: Any, missing: int) -> NDArray[np.int64]:
-    return np.array([v.int64_val if v.HasField("int64_val") else missing for v in column.values], np.int64)
-
-
-def texts(column: Any) -> NDArray[np.object_]:
-    return np.array([v.string_val for v in column.values], object)
-
-
-def times_ms(column: Any) -> NDArray[np.int64]:
-    """Event timestamps; a row that is absent has the timestamp 0."""
-    stamps = [t.seconds * 1000 + (t.nanos + 500_000) // 1_000_000 for t in column.event_timestamps]
-    return np.array([stamp or MISSING_TIME_MS for stamp in stamps], np.int64)
+def user_takes(row: Row) -> UserTakes:
+    if TAKEN_OF not in row:
+        return UserTakes(np.empty(0, object), np.empty(0, np.int64), MISSING_TIME_MS)
+    return UserTakes(np.array(row[TAKEN_OF].string_list_val.val, object), np.array(row[TIMES_OF].int64_list_val.val, np.int64),
+                     row[VIEW_USER_HISTORY])

@@ -36,6 +36,7 @@ from features.names import (
     VIEW_SEMANTIC_ID,
     VIEW_USER_HISTORY,
 )
+from features.online_reader import OnlineReader, Row
 from features.online_rows import ItemRows, UserTakes, item_rows, user_takes
 from features.snapshots import pin_snapshot
 from features.windows import AVAILABILITY_DELAY_MS
@@ -66,11 +67,16 @@ class OnlineFeatures:
         return open_store(self.config, self.config.registry)
 
     @cached_property
-    def services(self) -> tuple[Any, Any]:
-        """The service objects: by name they would be looked up at every call, for milliseconds."""
-        from features.repo.services import ranking_v1_items, ranking_v1_user
+    def items(self) -> OnlineReader:
+        from features.repo.services import ranking_v1_items
 
-        return ranking_v1_items, ranking_v1_user
+        return OnlineReader(self.config, ranking_v1_items, ITEM_ID)
+
+    @cached_property
+    def users(self) -> OnlineReader:
+        from features.repo.services import ranking_v1_user
+
+        return OnlineReader(self.config, ranking_v1_user, USER_ID)
 
     def apply(self) -> None:
         """Deploy the definitions of features/repo."""
@@ -123,17 +129,17 @@ class OnlineFeatures:
 
     def read_items(self, item_ids: Sequence[str]) -> ItemRows:
         """Everything known of these items, in one read of the store."""
-        return item_rows(item_ids, self._read(0, ITEM_ID, list(item_ids)))
+        return item_rows(item_ids, self._read(self.items, item_ids))
 
     def read_user(self, user_id: str) -> UserTakes:
         """What this user took, oldest first; empty for an unknown user."""
-        return user_takes(self._read(1, USER_ID, [user_id]))
+        return user_takes(self._read(self.users, [user_id])[0])
 
-    def _read(self, service: int, key: str, keys: list[str]) -> Any:
+    def _read(self, reader: OnlineReader, keys: Sequence[str]) -> list[Row]:
         from redis.exceptions import RedisError
 
         try:
-            return self.store.get_online_features(self.services[service], {key: keys}).proto
+            return reader.read(keys)
         except RedisError as fault:
             raise self._silent(fault) from fault
 

@@ -58,3 +58,23 @@ def delta_jars() -> list[Path]:
     from infra.jars import delta_jars
 
     return delta_jars(ROOT / "var")
+
+
+@pytest.fixture(scope="session")
+def write_maturity():
+    """write_maturity(home, item_ids, tick_ms, exposure, click): one more version of the table item_maturity_rebuilt."""
+    import numpy as np
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    from features.clock import from_ms
+    from features.layout import Layout
+    from features.names import TABLE_MATURITY_REBUILT
+
+    def write(home, item_ids, tick_ms, exposure, click, mode="append"):
+        ticks = np.asarray(tick_ms, np.int64)
+        write_deltalake(str(Layout(home).table(TABLE_MATURITY_REBUILT)), pa.table({
+            "item_id": pa.array(list(item_ids), pa.string()), "tick": pa.array(ticks * 1000).cast(pa.timestamp("us", tz="UTC")),
+            "exposure_7d": np.asarray(exposure, np.int64), "click_7d": np.asarray(click, np.int64),
+            "ds": [from_ms(int(tick)).date().isoformat() for tick in ticks]}), partition_by=["ds"], mode=mode)
+    return write
