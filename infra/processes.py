@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,8 @@ def is_running(process: Process) -> bool:
 def members(process: Process) -> list[int]:
     """Pids of the process and everything that descends from it, alive now."""
     mark = f"{TOKEN}={process.token}".encode()
+    if process.pid:
+        reap(process.pid)
     found = []
     for entry in PROC.iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -83,32 +85,30 @@ def members(process: Process) -> list[int]:
 def stop_process(process: Process, grace_s: float = 10.0) -> None:
     """End a process and all its descendants; returns when none is left.
 
-    SIGTERM to the process itself, so that it can end its children in its own order; after `grace_s` SIGTERM to whoever is
-    left, and at last SIGKILL. Raises EnvironmentFault: something survives even that.
+    SIGTERM to the process itself, so that it can end its children in its own order; when it is gone, or after `grace_s`,
+    SIGTERM to whoever is left, and at last SIGKILL. Raises EnvironmentFault: something survives even that.
     """
-    if is_running(process) and process.pid:
+    if process.pid and is_running(process):
         send(signal.SIGTERM, [process.pid])
-        if all_ended(process, grace_s):
-            return
+        wait_while(lambda: is_running(process), grace_s)
     send(signal.SIGTERM, members(process))
-    if all_ended(process, grace_s / 2):
+    if wait_while(lambda: members(process), grace_s / 2):
         return
     deadline = time.monotonic() + grace_s
     while time.monotonic() < deadline:  # again and again: some may be born while others die
         send(signal.SIGKILL, members(process))
-        if all_ended(process, POLL_S):
+        if wait_while(lambda: members(process), POLL_S):
             return
     raise EnvironmentFault(f"processes {members(process)} did not end after SIGKILL: look at them with ps")
 
 
-def all_ended(process: Process, within_s: float) -> bool:
+def wait_while(condition: Callable[[], object], within_s: float) -> bool:
+    """Whether the condition ceased to hold in time."""
     deadline = time.monotonic() + within_s
-    while members(process):
+    while condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_S)
-        if process.pid:
-            reap(process.pid)
     return True
 
 
@@ -165,7 +165,7 @@ def running_process(command: list[str], log: Path, *, env: Mapping[str, str] | N
         stop_process(process)
 
 
-def wait_until(ready, process: Process, name: str, log: Path, within_s: float) -> None:
+def wait_until(ready: Callable[[], bool], process: Process, name: str, log: Path, within_s: float) -> None:
     """Wait until `ready()`. Raises EnvironmentFault with the end of the log: it ended, or the time is over."""
     deadline = time.monotonic() + within_s
     while not ready():

@@ -12,6 +12,7 @@ TOML file can be set for one run by GATESID_<SECTION>__<KEY>, e.g. GATESID_TRAIN
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -173,18 +174,26 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml")))
         raise ConfigError(f"GATESID_ENV is {environment!r}; expected one of: {known}")
     faults: list[str] = []
-    values = tomllib.loads(file.read_text())
+    values = read_toml(file)
     override(values, environ, faults)
     sections = {name: read_section(name, kind, values.pop(name, {}), faults) for name, kind in SECTIONS.items()}
     faults += [f"unknown section [{name}]" for name in values]
-    if not faults:
-        check_values(sections, environment, environ, faults)
-    if faults:
+    faults += value_faults(sections)
+    faults += missing_secrets(environment, environ)
+    home = Path(environ.get("GATESID_HOME") or CHECKOUT / "var").resolve()
+    addresses = resolve_addresses(sections, home, environ, faults) if sections["ports"] and sections["network"] else None
+    if faults or addresses is None:
         raise ConfigError(f"{file.name}: " + "; ".join(faults))
-    home = Path(environ.get("GATESID_HOME", CHECKOUT / "var")).resolve()
     return Settings(
-        environment=environment, home=home, **sections, addresses=resolve_addresses(sections, home, environ),
+        environment=environment, home=home, **sections, addresses=addresses,
         valkey_password=environ.get("GATESID_VALKEY_PASSWORD"), api_token=environ.get("GATESID_API_TOKEN"))
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as fault:
+        raise ConfigError(f"{file.name} is not TOML ({fault}): mend that line") from None
 
 
 def override(values: dict[str, Any], environ: Mapping[str, str], faults: list[str]) -> None:
@@ -217,27 +226,51 @@ def read_section(name: str, kind: type, given: dict[str, Any], faults: list[str]
     return kind(**given) if len(faults) == before else None
 
 
-def check_values(sections: dict[str, Any], environment: str, environ: Mapping[str, str], faults: list[str]) -> None:
-    production = environment == "prod"
-    rules = [
-        (0 < sections["training"].user_day_share <= 1, "[training] user_day_share must be in (0, 1]"),
-        (sections["training"].batch_size > 1, "[training] batch_size must be at least 2"),
-        (sections["stream"].publish_interval_ms > 0 and HOUR_MS % sections["stream"].publish_interval_ms == 0,
-         f"[stream] publish_interval_ms must divide an hour ({HOUR_MS} ms)"),
-        (sections["feast"].offline_store in ("duckdb", "spark"), "[feast] offline_store must be duckdb or spark"),
-        (sections["kafka"].partitions > 0, "[kafka] partitions must be positive"),
-        (sections["data"].history_days >= 4, "[data] history_days must be at least 4"),
-        (not production or bool(environ.get("GATESID_API_TOKEN")), "prod needs GATESID_API_TOKEN in the environment"),
-        (not production or bool(environ.get("GATESID_VALKEY_PASSWORD")),
-         "prod needs GATESID_VALKEY_PASSWORD in the environment"),
-    ]
-    faults += [fault for holds, fault in rules if not holds]
+RULES = (
+    # section, what must hold, what is said when it does not
+    ("ports", lambda s: all(0 < port < 65_536 for port in asdict(s).values()), "every port must be in 1..65535"),
+    ("kafka", lambda s: s.partitions > 0, "partitions must be positive"),
+    ("kafka", lambda s: s.heap_mb >= 128, "heap_mb must be at least 128"),
+    ("stream", lambda s: s.publish_interval_ms > 0 and HOUR_MS % s.publish_interval_ms == 0,
+     f"publish_interval_ms must divide an hour ({HOUR_MS} ms)"),
+    ("stream", lambda s: s.batch_records > 0 and s.heartbeat_ms > 0, "batch_records and heartbeat_ms must be positive"),
+    ("spark", lambda s: s.shuffle_partitions > 0, "shuffle_partitions must be positive"),
+    ("feast", lambda s: s.offline_store in ("duckdb", "spark"), "offline_store must be duckdb or spark"),
+    ("data", lambda s: s.history_days >= 4, "history_days must be at least 4"),
+    ("data", lambda s: s.negatives_per_positive >= 0, "negatives_per_positive must not be negative"),
+    ("training", lambda s: 0 < s.user_day_share <= 1, "user_day_share must be in (0, 1]"),
+    ("training", lambda s: s.batch_size > 1, "batch_size must be at least 2"),
+    ("training", lambda s: s.report_days > 0, "report_days must be positive"),
+    ("codebook", lambda s: min(s.levels, s.codes, s.width) > 0, "levels, codes and width must be positive"),
+    ("serving", lambda s: s.deadline_ms > 0 and s.max_candidates > 0, "deadline_ms and max_candidates must be positive"),
+    ("airflow", lambda s: s.parallelism > 0, "parallelism must be positive"),
+)
 
 
-def resolve_addresses(sections: dict[str, Any], home: Path, environ: Mapping[str, str]) -> Addresses:
+def value_faults(sections: Mapping[str, Any]) -> list[str]:
+    """Of every section that could be read."""
+    return [f"[{name}] {said}" for name, holds, said in RULES if sections[name] is not None and not holds(sections[name])]
+
+
+def missing_secrets(environment: str, environ: Mapping[str, str]) -> list[str]:
+    """Nothing but the local environment runs without its secrets."""
+    needed = () if environment == "local" else ("GATESID_API_TOKEN", "GATESID_VALKEY_PASSWORD")
+    return [f"{environment} needs {name} in the environment" for name in needed if not environ.get(name)]
+
+
+def resolve_addresses(sections: Mapping[str, Any], home: Path, environ: Mapping[str, str], faults: list[str]) -> Addresses:
     given_file = home / "run" / "addresses.json"
-    given = json.loads(given_file.read_text()) if given_file.is_file() else {}
+    given: dict[str, str] = {}
+    if given_file.is_file():
+        try:
+            given = json.loads(given_file.read_text())
+        except ValueError:
+            faults.append(f"{given_file} is not JSON: delete it and start the stack again")
     host, ports = sections["network"].host, sections["ports"]
-    return Addresses(**{
+    found = {
         f.name: environ.get(PREFIX + f.name.upper()) or given.get(f.name) or f"{host}:{getattr(ports, f.name)}"
-        for f in fields(Addresses)})
+        for f in fields(Addresses)}
+    faults += [
+        f"the address of {name} must be host:port, got {address!r} (set by {PREFIX}{name.upper()})"
+        for name, address in found.items() if not re.fullmatch(r"[^:]+:\d+", address)]
+    return Addresses(**found)
