@@ -15,6 +15,8 @@ from features.errors import ArtefactError
 from serving.fault import CODES, INVALID_ARGUMENT, ServingFault
 from serving.signature import SIGNATURE
 
+tf.get_logger().setLevel("ERROR")  # else every load says that TF1's loader, which is chosen for its speed, is an old one
+
 
 class LoadedModel:
     """A model ready to answer. `folder` is its version folder; `close` frees it, when no call is under way."""
