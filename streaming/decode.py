@@ -176,12 +176,14 @@ def columns(good: list[tuple[int, WireEvent]], keys: Sequence[bytes | None], ing
     for place, event in good:
         try:
             if event.event_type not in KINDS:
-                raise Refused(Reason.UNKNOWN_EVENT_TYPE, f"event_type {event.event_type[:40]!r}; expected {', '.join(EVENT_TYPES)}")
+                raise Refused(Reason.UNKNOWN_EVENT_TYPE, f"event_type {event.event_type[:40]!r}; expected "
+                                                         f"{', '.join(EVENT_TYPES)}")
             time = event.event_time
             at = time if type(time) is int else parse_time(time)  # type: ignore[arg-type]
             context = None if event.context == b"null" else context_text(event.context)
             if keys[place] != event.item_id.encode():
-                raise Refused(Reason.KEY_MISMATCH, f"key {keys[place]!r}, item_id {event.item_id!r}: records are keyed by item_id")
+                raise Refused(Reason.KEY_MISMATCH, f"key {keys[place]!r}, item_id {event.item_id!r}: records are keyed by "
+                                                   "item_id")
         except Refused as fault:
             rejected.append(Rejected(place, fault.reason, fault.detail))
             continue

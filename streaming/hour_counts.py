@@ -71,5 +71,5 @@ def by_hour(hours: Int64, entries: NDArray[np.void]) -> list[tuple[int, NDArray[
     """`entries` split by hour, each part a copy, hours ascending."""
     order = np.argsort(hours, kind="stable")
     hours, entries = hours[order], entries[order]
-    starts = np.flatnonzero(np.r_[True, hours[1:] != hours[:-1]]) if len(hours) else []
+    starts = np.flatnonzero(np.r_[True, hours[1:] != hours[:-1]])[:len(hours)]
     return [(int(hours[start]), part.copy()) for start, part in zip(starts, np.split(entries, starts[1:]), strict=False)]

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,7 +55,8 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def unreachable(bootstrap: str, fault: Exception) -> EnvironmentFault:
-    return EnvironmentFault(f"the Kafka broker at {bootstrap} does not answer ({fault!r}): start it (`gatesid up`) or set GATESID_KAFKA")
+    return EnvironmentFault(f"the Kafka broker at {bootstrap} does not answer ({fault!r}): start it (`gatesid up`) or set "
+                            "GATESID_KAFKA")
 
 
 class Broker:
@@ -77,14 +79,15 @@ class Broker:
         """{topic: number of partitions} of every topic."""
         return {t["name"]: len(t["partitions"]) for t in self.admin.describe_topics()}
 
-    def check_topics(self, expected: Mapping[str, int]) -> None:
-        """Raises StreamError, naming every topic that is missing or has another number of partitions."""
+    def check_topics(self, expected: Mapping[str, int | None]) -> None:
+        """Raises StreamError, naming every topic that is missing or has another number of partitions (None: any)."""
         found = self.partition_counts()
         faults = [f"topic {name} is missing" if name not in found else
                   f"topic {name} has {found[name]} partitions, [kafka] partitions says {count}"
-                  for name, count in expected.items() if found.get(name) != count]
+                  for name, count in expected.items() if name not in found or found[name] != (count or found[name])]
         if faults:
-            raise StreamError(f"{self.bootstrap}: {'; '.join(faults)}. Create the topics (`gatesid up`) or correct the settings; a "
+            raise StreamError(f"{self.bootstrap}: {'; '.join(faults)}. Create the topics (`gatesid up`) or correct the "
+                              "settings; a "
                               "change of the partition count moves items, so it needs new state: `python -m streaming seed`")
 
     def ensure_topics(self, wanted: Mapping[str, tuple[int, Mapping[str, str]]]) -> None:
@@ -93,16 +96,15 @@ class Broker:
         new = [NewTopic(name, partitions, 1, topic_configs=dict(config))
                for name, (partitions, config) in wanted.items() if name not in found]
         if new:
-            try:
+            with suppress(TopicAlreadyExistsError):  # someone else was as quick
                 self.admin.create_topics(new)
-            except TopicAlreadyExistsError:
-                pass  # someone else was as quick
             self.admin.wait_for_topics([topic.name for topic in new])
         self.check_topics({name: partitions for name, (partitions, _) in wanted.items()})
 
     def set_append_time(self, topic: str, on: bool) -> None:
         """Whether the broker's clock stamps the records (live) or the producer's time is kept (replay)."""
-        self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {TIME_TYPE: APPEND_TIME if on else CREATE_TIME})])
+        setting = {TIME_TYPE: APPEND_TIME if on else CREATE_TIME}
+        self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, setting)])
 
     def is_append_time(self, topic: str) -> bool:
         found = self.admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
@@ -215,8 +217,10 @@ class GroupConsumer(ConsumerRebalanceListener):
             tp, offset = TopicPartition(*part), wanted[part]
             if offset is not None and not first[tp] <= offset <= end[tp]:
                 raise StreamError(
-                    f"{part.topic}/{part.partition}: the state stands at offset {offset}, the log holds {first[tp]} to {end[tp]}. Records "
-                    "were deleted before they were read, or the topic was made anew: `python -m streaming seed --as-of D --replace`")
+                    f"{part.topic}/{part.partition}: the state stands at offset {offset}, the log holds {first[tp]} to "
+                    f"{end[tp]}. Records "
+                    "were deleted before they were read, or the topic was made anew: `python -m streaming seed --as-of D "
+                    "--replace`")
             self.consumer.seek(tp, first[tp] if offset is None else offset)
             self.consumer.resume(tp)
 
@@ -246,7 +250,8 @@ class GroupConsumer(ConsumerRebalanceListener):
 
     def commit(self, offsets: Mapping[TopicPart, int]) -> None:
         """Tell the group how far this member is. Where the state store holds the offsets this is for monitoring only."""
-        self.consumer.commit_async({TopicPartition(*part): OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()})
+        self.consumer.commit_async({
+            TopicPartition(*part): OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()})
 
     def close(self) -> None:
         self.consumer.close(autocommit=False)

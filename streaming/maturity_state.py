@@ -80,7 +80,8 @@ class MaturityState:
         np.add.at(self.click, entries["row"], entries["click"])
 
     def apply(self, events: Events, watermark_ms: int) -> Applied:
-        """Take in a batch. `watermark_ms`: the largest ingest time so far, of any record (heartbeats and refused ones count)."""
+        """Take in a batch. `watermark_ms`: the largest ingest time so far, of any record (heartbeats and refused ones
+        count)."""
         changes = Changes()
         fresh, seen = self.seen.sight(events.event_id, events.ingest_ms)
         for hour, part in by_hour(floor_hour(seen["last_seen"]), seen):

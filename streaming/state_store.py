@@ -38,7 +38,8 @@ class Identity:
                  if stored.get(name) != value]
         if wrong:
             raise StreamError(
-                f"the state of partition {partition} belongs to something else ({'; '.join(wrong)}). Connect to what it was made "
+                f"the state of partition {partition} belongs to something else ({'; '.join(wrong)}). Connect to what it "
+                "was made "
                 "with, or start again from the lake: `python -m streaming seed --as-of D --replace`")
 
 
@@ -119,5 +120,6 @@ class MemoryStateStore:
 
 
 def fenced_message(partition: int, expected: int | None, found: int | None) -> str:
-    return (f"partition {partition} stands at offset {found}, this commit started from {expected}: another consumer has taken over; "
+    return (f"partition {partition} stands at offset {found}, this commit started from {expected}: another consumer has "
+            "taken over; "
             "this one loads the state again")

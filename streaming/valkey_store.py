@@ -65,10 +65,12 @@ class ValkeyStateStore:
             if self.position(partition) == before:  # else a commit came between the reads
                 if None in values:
                     lost = [name for name, value in zip(names, values, strict=True) if value is None]
-                    raise StreamError(f"partition {partition} lacks the segments {lost[:5]}: the state is damaged (were keys evicted? "
+                    raise StreamError(f"partition {partition} lacks the segments {lost[:5]}: the state is damaged (were "
+                                      "keys evicted? "
                                       "set maxmemory-policy noeviction); seed it again")
                 return StoredPartition(before, dict(zip(names, values, strict=True)), outbox)
-        raise StreamError(f"the state of partition {partition} changed during each of {LOAD_ATTEMPTS} reads: who else consumes it?")
+        raise StreamError(f"the state of partition {partition} changed during each of {LOAD_ATTEMPTS} reads: who else "
+                          "consumes it?")
 
     def commit(self, partition: int, expected_offset: int | None, position: Position, changes: Changes,
                outbox: bytes | None) -> None:

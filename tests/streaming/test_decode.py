@@ -63,7 +63,8 @@ def test_a_key_is_needed():
 
 
 def test_heartbeats_are_neither_events_nor_rejected():
-    got = decode_events([None] * 3, [HEARTBEAT_VALUE, b'{"event_type":  "heartbeat", "from": "x"}', HEARTBEAT_VALUE], np.zeros(3))
+    values = [HEARTBEAT_VALUE, b'{"event_type":  "heartbeat", "from": "x"}', HEARTBEAT_VALUE]
+    got = decode_events([None] * 3, values, np.zeros(3))
     assert (len(got.events), got.rejected, got.heartbeats) == (0, [], 3)
 
 
@@ -89,7 +90,8 @@ def test_every_record_is_an_event_a_heartbeat_or_rejected_once(values):
 def test_time_at_the_door():
     ingest = 1767225600000
     ahead = {"event_time": ingest + 5 * 60_000}
-    got = decode(GOOD, GOOD | ahead, GOOD | {"event_time": ingest + 5 * 60_000 + 1}, GOOD | {"event_time": ingest - 169 * HOUR_MS})
+    beyond, old = {"event_time": ingest + 5 * 60_000 + 1}, {"event_time": ingest - 169 * HOUR_MS}
+    got = decode(GOOD, GOOD | ahead, GOOD | beyond, GOOD | old)
     events, rejected = admit(got.events, 10_000)
     assert events.position.tolist() == [0, 1]
     assert [(r.position, r.reason) for r in rejected] == [(2, Reason.FUTURE), (3, Reason.TOO_OLD)]

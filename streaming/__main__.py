@@ -1,0 +1,237 @@
+"""The stream's commands; wiring only.
+
+    python -m streaming run --role maturity|lake|catalog      consume until SIGTERM
+    python -m streaming seed --as-of D                        state and histories from Spark's rebuild
+    python -m streaming replay NAME --from D0 --as-of D       history into Kafka, in virtual time
+    python -m streaming send                                  JSON lines from stdin into Kafka, live
+    python -m streaming status                                lag and freshness
+    python -m streaming verify --as-of D [--from D0]          published rows against the rebuild, row by row
+    python -m streaming watermark --at-least D                0 if the lake holds every event before D, else 1
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+from features.clock import SystemClock, from_ms, parse_as_of
+from features.errors import GatesidError
+from features.names import TABLE_EVENTS, TABLE_MATURITY_LOG
+from infra.settings import Settings, load_settings
+from streaming.config import StreamConfig
+
+
+def config_from(settings: Settings) -> StreamConfig:
+    stream = settings.stream
+    return StreamConfig(settings.home, settings.addresses.kafka, settings.valkey_url, stream.group, settings.kafka.partitions,
+                        stream.publish_interval_ms, batch_records=stream.batch_records, heartbeat_ms=stream.heartbeat_ms)
+
+
+def open_broker(config: StreamConfig) -> Any:
+    from streaming.kafka_io import Broker
+
+    broker = Broker(config.bootstrap)
+    broker.check_topics({config.events_topic: config.partitions, config.catalog_topic: config.partitions,
+                         config.dead_letters_topic: None})
+    return broker
+
+
+def open_store(config: StreamConfig, broker: Any) -> Any:
+    from streaming.state_store import Identity
+    from streaming.valkey_store import ValkeyStateStore, connect
+
+    identity = Identity(
+        broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms, config.dedupe_horizon_ms)
+    return ValkeyStateStore(connect(config.valkey_url), config.group, identity)
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.report import Report
+    from streaming.role import Stop, run_role
+
+    config = config_from(settings)
+    stop = Stop()
+    print(f"{arguments.role}: {config}", flush=True)
+    metrics = settings.addresses.stream_metrics if arguments.metrics is None else arguments.metrics
+    report = Report(config, arguments.role, None if metrics == "off" else metrics)
+    broker = open_broker(config)
+    make = {"maturity": maturity_role, "lake": lake_role, "catalog": catalog_role}[arguments.role]
+    run_role(config, make(config, settings, broker, report), report, stop, arguments.instance)
+    broker.close()
+    return 0
+
+
+def maturity_role(config: StreamConfig, settings: Settings, broker: Any, report: Any) -> Any:
+    from features.retrieval import OnlineFeatures
+    from features.retrieval import config_from as feature_config
+    from streaming.consumer import MaturityRole
+    from streaming.dead_letter import DeadLetters
+    from streaming.heartbeat import Heartbeats
+    from streaming.kafka_io import Producer
+    from streaming.sinks import FeastPushSink, LakeSink
+    from streaming.user_history import UserHistories
+
+    store, producer = open_store(config, broker), Producer(config.bootstrap)
+    online = OnlineFeatures(feature_config(settings))
+    _ = online.store  # no registry: refuse now, not at the first push
+    feast = FeastPushSink(online)
+    log = LakeSink(config.layout.table(TABLE_MATURITY_LOG), config.group, config.events_topic)
+    return MaturityRole(
+        config, store, UserHistories(store.client, config.group), feast, log, feast,
+        DeadLetters(producer, config.dead_letters_topic),
+        Heartbeats(producer, broker, config.events_topic, config.heartbeat_ms), report, SystemClock())
+
+
+def lake_role(config: StreamConfig, settings: Settings, broker: Any, report: Any) -> Any:
+    from streaming.raw_lake import LakeRole
+
+    return LakeRole(config, broker.cluster_id(), report)
+
+
+def catalog_role(config: StreamConfig, settings: Settings, broker: Any, report: Any) -> Any:
+    from features.encoder import ContentEncoder
+    from features.retrieval import OnlineFeatures
+    from features.retrieval import config_from as feature_config
+    from streaming.dead_letter import DeadLetters
+    from streaming.kafka_io import Producer
+    from streaming.new_items import CatalogRole
+    from streaming.valkey_store import connect
+
+    online = OnlineFeatures(feature_config(settings))
+    _ = online.store
+    letters = DeadLetters(Producer(config.bootstrap), config.dead_letters_topic)
+    return CatalogRole(config, connect(config.valkey_url), online, ContentEncoder.load, letters, report, SystemClock())
+
+
+def seed(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.seed import describe, seed_histories, seed_state
+    from streaming.user_history import UserHistories
+
+    config = config_from(settings)
+    broker = open_broker(config)
+    store = open_store(config, broker)
+    seeded = seed_state(config, broker, store, arguments.as_of, arguments.replace)
+    seeded.users = seed_histories(config, UserHistories(store.client, config.group), arguments.as_of)
+    print(describe(seeded, arguments.as_of, config.partitions))
+    print(config.layout.maturity_state(arguments.as_of.isoformat()))
+    return 0
+
+
+def replay(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.kafka_io import Producer
+    from streaming.replay import Replay
+
+    config = config_from(settings)
+    broker, producer = open_broker(config), Producer(config.bootstrap, linger_ms=20)
+    today = SystemClock().now().date()
+    live = arguments.as_of >= today if arguments.live is None else arguments.live
+    done = Replay(config, broker, producer, arguments.speed, tell).run(arguments.name, arguments.start, arguments.as_of, live)
+    producer.close()
+    told = f"{done.events:,} events and {done.items:,} items sent, {done.skipped:,} were there already"
+    print(told + ("; the topics are live now" if done.live else "; the topics stay in virtual time"))
+    print(arguments.as_of)
+    return 0
+
+
+def send(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.kafka_io import Producer
+    from streaming.send import go_live, send_lines
+
+    config = config_from(settings)
+    broker, producer = open_broker(config), Producer(config.bootstrap, linger_ms=0)
+    go_live(config, broker)
+    events, items = send_lines(config, producer, sys.stdin.fileno(), tell)
+    producer.close()
+    print(f"{events} events and {items} items sent")
+    return 0
+
+
+def status(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.status import status_lines
+
+    config = config_from(settings)
+    broker = open_broker(config)
+    print("\n".join(status_lines(config, broker, open_store(config, broker), SystemClock())))
+    return 0
+
+
+def verify(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.verify import verify as compare_tables
+
+    verdict = compare_tables(config_from(settings), arguments.start, arguments.as_of)
+    print("\n".join(verdict.lines()))
+    return 1 if verdict.differing else 0
+
+
+def watermark(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.raw_lake import day_is_complete, lake_watermark_ms
+
+    config = config_from(settings)
+    table = config.layout.table(TABLE_EVENTS)
+    complete = day_is_complete(table, config.events_topic, config.partitions, arguments.at_least)
+    mark = lake_watermark_ms(table, config.events_topic, config.partitions)
+    print(f"every event before {arguments.at_least} is in the lake: {'yes' if complete else 'not yet'}")
+    print("none" if mark is None else f"{from_ms(mark):%Y-%m-%dT%H:%M:%SZ}")
+    return 0 if complete else 1
+
+
+def tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def day(text: str) -> date:
+    try:
+        return parse_as_of(text)
+    except GatesidError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="streaming", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, about: str, work: Callable[[argparse.Namespace, Settings], int]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about, description=about)
+        made.set_defaults(work=work)
+        return made
+
+    made = command("run", "Consume until SIGTERM, e.g. `python -m streaming run --role maturity`", run)
+    made.add_argument("--role", required=True, choices=("maturity", "lake", "catalog"))
+    made.add_argument("--instance", help="static group membership: a restart under this name keeps its partitions")
+    made.add_argument("--metrics", help="host:port of the Prometheus endpoint, or `off` (default: the stream_metrics address)")
+    made = command("seed", "Write the state as of a day from maturity_state/<D> and user_history", seed)
+    made.add_argument("--as-of", type=day, required=True)
+    made.add_argument("--replace", action="store_true", help="also partitions that stand at that day or later")
+    made = command("replay", "Play days of a prepared data set into Kafka in virtual time", replay)
+    made.add_argument("name")
+    made.add_argument("--from", dest="start", type=day, help="first day (default: the day before --as-of)")
+    made.add_argument("--as-of", type=day, required=True)
+    made.add_argument("--speed", type=float, help="virtual seconds a second (default: as fast as possible)")
+    made.add_argument("--live", action=argparse.BooleanOptionalAction,
+                      help="hand the topics to the broker's clock at the end (default: if --as-of is today)")
+    command("send", 'Send JSON lines from stdin: {"event_id": …, "event_type": …} or {"item_id": …, "published_at": …}', send)
+    command("status", "Lag and freshness per partition, the lake's watermark, which roles are ready", status)
+    made = command("verify", "Compare item_maturity_log with item_maturity_rebuilt, row by row; exit code 1 if they "
+                             "differ", verify)
+    made.add_argument("--from", dest="start", type=day, help="first day (default: the day before --as-of)")
+    made.add_argument("--as-of", type=day, required=True)
+    made = command("watermark", "Exit code 0 if the lake holds every event before a day, else 1", watermark)
+    made.add_argument("--at-least", type=day, required=True)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+    if getattr(arguments, "start", 0) is None:
+        arguments.start = arguments.as_of - timedelta(days=1)
+    try:
+        return int(arguments.work(arguments, load_settings()))
+    except GatesidError as fault:
+        print(fault, file=sys.stderr)
+        return fault.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

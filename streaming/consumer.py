@@ -1,0 +1,155 @@
+"""The maturity role: poll → decode → apply → commit → push, per partition, with exactly-once effect (DESIGN §3).
+
+    records ── decode, admit ──► state ──► user histories (idempotent) ──► ONE commit: state + offset + outbox ──► push ──►
+    drop outbox
+       └────── refused ────────► dead letters
+
+A crash before the commit: the batch is read again. After it, before the push: the outbox is in the store, the next owner
+pushes it. After the push: the same rows are pushed again, which changes nothing. A commit that does not start from the
+stored offset is refused (Fenced): what was computed is thrown away and the state is loaded again.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from features.clock import Clock
+from streaming.config import StreamConfig
+from streaming.dead_letter import DeadLetters
+from streaming.decode import admit, decode_events
+from streaming.heartbeat import Heartbeats
+from streaming.kafka_io import Records, TopicPart
+from streaming.maturity_state import MaturityState
+from streaming.outbox import Entry, decode_entry, encode_entry, join_rows
+from streaming.report import Report
+from streaming.sinks import HistorySink, MaturitySink
+from streaming.state_store import Fenced, Position, StateStore
+from streaming.user_history import UserHistories
+
+PUSH_ROWS = 100_000  # rows waiting that are pushed even while behind
+PUSH_EVERY_S = 2.0  # a consumer that is behind pushes this often, each item's newest row only
+USERS_A_PUSH = 1_000
+
+
+@dataclass
+class Held:
+    """A partition this process owns."""
+
+    state: MaturityState
+    offset: int | None  # the stored one; None before the first commit
+    watermark_ms: int
+    outbox: dict[int, Entry] = field(default_factory=dict)  # by the offset of its commit
+
+
+class MaturityRole:
+    name = "maturity"
+
+    def __init__(self, config: StreamConfig, store: StateStore, histories: UserHistories, online: MaturitySink,
+                 log: MaturitySink, history_sink: HistorySink, dead_letters: DeadLetters, heartbeats: Heartbeats,
+                 report: Report, clock: Clock) -> None:
+        self.config, self.store, self.histories, self.report, self.clock = config, store, histories, report, clock
+        self.sinks = (online, log)
+        self.history_sink, self.dead_letters, self.heartbeats = history_sink, dead_letters, heartbeats
+        self.topics, self.group = [config.events_topic], config.group
+        self.held: dict[int, Held] = {}
+        self.positions: dict[TopicPart, int] = {}
+        self.fenced: set[int] = set()
+        self.pushed = time.monotonic()
+
+    def on_assigned(self, parts: list[TopicPart]) -> Mapping[TopicPart, int | None]:
+        return {part: self.load(part.partition) for part in parts}
+
+    def on_revoked(self, parts: list[TopicPart]) -> None:
+        """What waits to be pushed is in the store; the next owner pushes it."""
+        for part in parts:
+            self.held.pop(part.partition, None)
+            self.positions.pop(part, None)
+
+    def load(self, partition: int) -> int | None:
+        stored = self.store.load(partition)
+        settings = (self.config.interval_ms, self.config.dedupe_horizon_ms)
+        if stored is None:
+            self.held[partition] = Held(MaturityState(*settings), None, -1)
+        else:
+            at = stored.position
+            outbox = {offset: decode_entry(value) for offset, value in sorted(stored.outbox.items())}
+            state = MaturityState(*settings, stored.segments, at.tick_ms)
+            self.held[partition] = Held(state, at.offset, at.watermark_ms, outbox)
+        offset = self.held[partition].offset
+        self.positions[TopicPart(self.config.events_topic, partition)] = offset or 0
+        self.heartbeats.heard(partition)
+        return offset
+
+    def handle(self, part: TopicPart, records: Records) -> None:
+        held = self.held.get(part.partition)
+        if held is None or part.partition in self.fenced:
+            return
+        self.heartbeats.heard(part.partition)
+        ingest_ms = np.maximum.accumulate(np.maximum(records.time_ms, held.watermark_ms))
+        decoded = decode_events(records.key, records.value, ingest_ms)
+        events, refused = admit(decoded.events, self.config.interval_ms)
+        self.dead_letters.send(part, records, decoded.rejected + refused)
+        applied = held.state.apply(events, int(ingest_ms[-1]))
+        fresh = events.take(applied.fresh)
+        entry = Entry(applied.rows, self.histories.apply(fresh))
+        position = Position(records.next_offset, int(ingest_ms[-1]), held.state.tick_ms)
+        try:
+            self.store.commit(part.partition, held.offset, position, applied.changes, encode_entry(entry))
+        except Fenced as fault:
+            print(fault, flush=True)
+            self.fenced.add(part.partition)
+            return
+        held.offset, held.watermark_ms = position.offset, position.watermark_ms
+        self.positions[part] = position.offset
+        if len(entry.rows) or entry.users:
+            held.outbox[position.offset] = entry
+        self.count(records, len(events), len(fresh), applied.late, decoded.heartbeats,
+                   [letter.reason for letter in decoded.rejected + refused])
+
+    def count(self, records: Records, events: int, fresh: int, late: int, heartbeats: int, reasons: list[str]) -> None:
+        progress = self.report.progress
+        progress.records += len(records)
+        progress.dead += len(reasons)
+        progress.outcomes.update(reasons)
+        progress.outcomes.update({"counted": fresh, "repeat": events - fresh, "late": late, "heartbeat": heartbeats})
+        progress.watermark_ms = min(held.watermark_ms for held in self.held.values())
+        progress.tick_ms = min(held.state.tick_ms for held in self.held.values())
+
+    def settle(self, idle: bool) -> dict[TopicPart, int | None]:
+        waiting = sum(len(entry.rows) for held in self.held.values() for entry in held.outbox.values())
+        if idle or waiting >= PUSH_ROWS or time.monotonic() - self.pushed >= PUSH_EVERY_S:
+            self.push()
+        if idle:
+            self.heartbeats.beat({p: held.watermark_ms for p, held in self.held.items()})
+        again = {TopicPart(self.config.events_topic, p): self.load(p) for p in self.fenced if p in self.held}
+        self.fenced.clear()
+        return again
+
+    def push(self) -> None:
+        """Everything in the outboxes, then forget it."""
+        self.pushed = time.monotonic()
+        waiting = {p: dict(held.outbox) for p, held in self.held.items() if held.outbox}
+        if not waiting:
+            return
+        with self.report.metrics.push.labels(self.name).time():
+            rows = {p: join_rows([entry.rows for entry in entries.values()]) for p, entries in waiting.items()}
+            for sink in self.sinks:
+                sink.push(rows)
+            entries_waiting = [entry for entries in waiting.values() for entry in entries.values()]
+            self.push_histories(sorted({user for entry in entries_waiting for user in entry.users}))
+        for partition, entries in waiting.items():
+            self.store.drop_outbox(partition, list(entries))
+            for offset in entries:
+                del self.held[partition].outbox[offset]
+        self.report.progress.pushed_rows += sum(map(len, rows.values()))
+
+    def push_histories(self, users: list[str]) -> None:
+        for start in range(0, len(users), USERS_A_PUSH):
+            some = users[start:start + USERS_A_PUSH]
+            version, items, times = self.histories.read(some, self.clock.now_ms())
+            self.history_sink.push_histories(some, items, times, version)
+
+    def finish(self) -> None:
+        self.push()

@@ -1,0 +1,91 @@
+"""The frame of every role: poll, handle, settle, look how far behind; until a signal ends it between two batches."""
+
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType
+from typing import Protocol
+
+from streaming.config import StreamConfig
+from streaming.kafka_io import GroupConsumer, Records, TopicPart
+from streaming.report import Report
+
+POLL_MS = 100
+LOOK_EVERY_S = 1.0
+
+
+class Role(Protocol):
+    """What a role does with its partitions. `positions` are the offsets it has taken in, by partition held."""
+
+    name: str
+    topics: list[str]
+    group: str
+    positions: dict[TopicPart, int]
+
+    def on_assigned(self, parts: list[TopicPart]) -> Mapping[TopicPart, int | None]: ...
+
+    def on_revoked(self, parts: list[TopicPart]) -> None: ...
+
+    def handle(self, part: TopicPart, records: Records) -> None:
+        """Take in a batch. Records of a partition that is not held any more are to be ignored."""
+
+    def settle(self, idle: bool) -> dict[TopicPart, int | None]:
+        """After each poll (`idle`: it was not full); returns partitions to read again from an offset."""
+
+    def finish(self) -> None:
+        """Settle everything, before leaving."""
+
+
+class Stop:
+    """Set by SIGTERM or SIGINT, or by whoever runs the role in a thread."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.on_signal)
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.event.set()
+
+    def __bool__(self) -> bool:
+        return self.event.is_set()
+
+
+def run_role(config: StreamConfig, role: Role, report: Report, stop: Stop, instance: str | None = None) -> None:
+    """Run until stopped. A fault leaves the group at once, so that others take the partitions over."""
+    consumer = GroupConsumer(
+        config.bootstrap, role.group, role.topics, on_assigned=role.on_assigned, on_revoked=role.on_revoked,
+        max_records=config.batch_records, instance=instance)
+    looked = 0.0
+    try:
+        while not stop:
+            batch = consumer.poll(POLL_MS)
+            for part, records in batch.items():
+                role.handle(part, records)
+            idle = sum(map(len, batch.values())) < config.batch_records
+            for part, offset in role.settle(idle).items():
+                consumer.seek(part, offset)
+            if time.monotonic() - looked >= LOOK_EVERY_S and role.positions:
+                looked = time.monotonic()
+                look(consumer, role, report)
+            if report.due():
+                report.show()
+        role.finish()
+        consumer.commit(role.positions)
+        report.show()
+    finally:
+        consumer.close()
+        config.ready_file(role.name).unlink(missing_ok=True)
+
+
+def look(consumer: GroupConsumer, role: Role, report: Report) -> None:
+    """How far behind each partition is; tell the group, and say so the first time that it is nothing."""
+    ends = consumer.end_offsets(role.positions)
+    lag = {part: max(0, ends[part] - offset) for part, offset in role.positions.items()}
+    prefix = {topic: "" if len(role.topics) == 1 else f"{topic}/" for topic in role.topics}
+    report.progress.lag = {f"{prefix[part.topic]}p{part.partition}": n for part, n in lag.items()}
+    consumer.commit(role.positions)
+    if not any(lag.values()):
+        report.ready()

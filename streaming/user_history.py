@@ -1,0 +1,66 @@
+"""Per user the last takes (clicks and orders), in the shared state store: a sorted set, member = event and item, score =
+event time.
+
+Events are keyed by item, so several consumers write one user's set. Every command is idempotent and they commute: adding
+what is there changes nothing, and what was trimmed can never be among the newest again. So the set may be written before
+the batch is committed, and again after a crash.
+
+A push carries a version taken from one counter *after* the write and *before* the read: of two pushes the one with the
+larger version has read everything that the other's writer wrote.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import redis
+
+from features.spec import HISTORY_KEPT
+from streaming.decode import IMPRESSION_KIND, Events
+
+SEPARATOR = b"\x00\xff"  # 0x00 sorts an id before its longer siblings; 0xff is never part of UTF-8
+NEXT_VERSION = """
+local version = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, tonumber(ARGV[1]))
+redis.call('SET', KEYS[1], string.format('%.0f', version))
+return string.format('%.0f', version)
+"""
+CHUNK = 2_000
+
+
+class UserHistories:
+    def __init__(self, client: "redis.Redis", group: str, kept: int = HISTORY_KEPT) -> None:
+        self.client: Any = client
+        self.group = group
+        self.kept = kept
+        self.next_version = client.register_script(NEXT_VERSION)
+
+    def key(self, user_id: str) -> bytes:
+        return f"gatesid:{self.group}:takes:".encode() + user_id.encode()
+
+    def apply(self, events: Events) -> list[str]:
+        """Add the takes among these events; the users they belong to."""
+        takes: dict[str, dict[bytes, int]] = {}
+        for i in (events.kind != IMPRESSION_KIND).nonzero()[0].tolist():
+            member = events.event_id[i].encode() + SEPARATOR + events.item_id[i].encode()
+            takes.setdefault(events.user_id[i], {}).setdefault(member, int(events.event_ms[i]))
+        self.add(takes.items())
+        return list(takes)
+
+    def add(self, takes: Iterable[tuple[str, dict[bytes, int]]]) -> None:
+        """{member: event time} per user. What is there keeps its time: the first ingested wins."""
+        pipe = self.client.pipeline(transaction=False)
+        for number, (user, members) in enumerate(takes, 1):
+            pipe.zadd(self.key(user), members, nx=True)
+            pipe.zremrangebyrank(self.key(user), 0, -self.kept - 1)
+            if number % CHUNK == 0:
+                pipe.execute()
+        pipe.execute()
+
+    def read(self, user_ids: Sequence[str], now_ms: int) -> tuple[int, list[list[str]], list[list[int]]]:
+        """(version, items per user, event times per user), oldest first, by (time, event_id)."""
+        version = int(self.next_version(keys=[f"gatesid:{self.group}:takes-version"], args=[now_ms]))
+        pipe = self.client.pipeline(transaction=False)
+        for user in user_ids:
+            pipe.zrange(self.key(user), 0, -1, withscores=True)
+        found = pipe.execute()
+        items = [[member.split(SEPARATOR, 1)[1].decode() for member, _ in takes] for takes in found]
+        return version, items, [[int(time) for _, time in takes] for takes in found]
