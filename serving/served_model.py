@@ -28,8 +28,8 @@ class ServedModel:
     def load(cls, folder: Path) -> "ServedModel":
         """Raises ArtefactError: no whole model there. CodebookMismatch: it has other inputs than this code assembles."""
         manifest = read_manifest(folder, kind="model")
-        if manifest["contract_hash"] != contract_hash():
-            raise CodebookMismatch(f"{folder} expects the input contract {manifest['contract_hash']}, this code assembles "
+        if manifest.get("contract_hash") != contract_hash():
+            raise CodebookMismatch(f"{folder} expects the input contract {manifest.get('contract_hash')}, this code assembles "
                                    f"{contract_hash()}: start the ranking API of the model's code version")
         return cls(int(folder.name), manifest["ranker"], manifest["codebook_version"],
                    EntityIndex.load(folder / ITEM_FILE), EntityIndex.load(folder / USER_FILE))

@@ -8,6 +8,7 @@ noted with the reason and the newest good one goes on answering. A version folde
 older version does that) gives way to the newest that is left; the last one loaded is kept even then.
 """
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from serving.loaded_model import LoadedModel
 from serving.registry import END, LOADING, Registry, VersionStatus
 
 Accept = Callable[[dict[str, Any]], None]
+VERSION = re.compile(r"[1-9][0-9]{0,17}")
 WARM_UP_CALLS = 3
 
 
@@ -40,19 +42,16 @@ class VersionWatcher:
 
     def run(self, stop: threading.Event, interval_seconds: float = 1.0) -> None:
         while not stop.is_set():
-            try:
-                self.scan()
-            except OSError as fault:
-                self.once(f"cannot look at {self.root}: {fault}; the models in memory go on serving")
+            self.scan()
             stop.wait(interval_seconds)
 
     def scan(self) -> None:
-        """Look once: load what is new, swap, unload what is old."""
-        if not self.root.is_dir():
-            return
-        for folder in sorted(self.root.iterdir()):
-            if folder.is_dir() and not folder.name.startswith("."):
+        """Look once: load what is new, swap, unload what is old. Nothing that lies in a folder ends the watch."""
+        for folder in sorted(self.root.glob("[!.]*/")):
+            try:
                 self.scan_model(folder)
+            except Exception as fault:
+                self.once(f"cannot look at {folder}: {fault!r}; the models in memory go on serving")
 
     def scan_model(self, folder: Path) -> None:
         name = folder.name
@@ -67,7 +66,7 @@ class VersionWatcher:
     def whole_versions(self, folder: Path) -> list[int]:
         versions = []
         for path in folder.iterdir():
-            if not path.name.isdigit():
+            if not VERSION.fullmatch(path.name):
                 continue
             if (path / MANIFEST).is_file():
                 versions.append(int(path.name))
@@ -82,6 +81,8 @@ class VersionWatcher:
             self.accept(read_manifest(folder, kind="model"))
         except GatesidError as fault:  # asked again at the next look: the live codebook may have changed by then
             return self.refuse(name, version, fault)
+        except (AttributeError, KeyError, TypeError) as fault:
+            return self.refuse(name, version, ArtefactError(f"{folder / MANIFEST} is no model's manifest ({fault!r})"))
         self.registry.note(name, VersionStatus(version, LOADING))
         self.log(f"{name}/{version} loading")
         try:

@@ -181,6 +181,26 @@ def test_folder_with_a_broken_graph_leaves_the_older_serving(serve, publish, mod
     assert len([line for line in server.lines if "not a SavedModel that loads" in line]) == 1
 
 
+@pytest.mark.parametrize(
+    "manifest", ["[]", "{}", '{"kind": "model"}', "not JSON", '{"kind": "model", "files": {"x": {"bytes": 1}}}'])
+def test_manifest_of_another_shape_leaves_the_older_serving(serve, publish, manifest):
+    publish(VERSIONS[0])
+    odd = publish.root / "ranker" / str(VERSIONS[1])
+    odd.mkdir()
+    (odd / MANIFEST).write_text(manifest)
+    with serve(publish.root) as server:
+        newest, older = server.registry.statuses("ranker")
+        assert (newest.state, older.state) == ("END", "AVAILABLE")
+
+
+def test_folders_that_are_no_versions_are_passed_over(serve, publish):
+    publish(VERSIONS[0])
+    for name in ("007", "latest", "-1", "²"):
+        shutil.copytree(publish.root / "ranker" / str(VERSIONS[0]), publish.root / "ranker" / name)
+    with serve(publish.root) as server:
+        assert [line.version for line in server.registry.statuses("ranker")] == [VERSIONS[0]]
+
+
 def test_withdrawn_version_gives_way_to_the_older(serve, publish, wait_until):
     for version in VERSIONS[:2]:
         publish(version)
