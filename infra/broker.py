@@ -23,7 +23,7 @@ from infra.ports import accepts, free_port
 from infra.processes import running_process, wait_until
 
 # A broker's JVM lives on one machine beside Spark and TensorFlow: little memory, quick start.
-JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.disable.jmx=true")
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.disable.jmx=true")
 READY_WITHIN_S = 60.0
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 
@@ -43,8 +43,8 @@ def topics(partitions: int) -> list[Topic]:
     return [
         Topic(names.TOPIC_EVENTS, partitions, {}),
         Topic(names.TOPIC_CATALOG, partitions, {**APPEND_TIME, "cleanup.policy": "compact"}),
-        Topic(names.TOPIC_SERVED_FEATURES, partitions, APPEND_TIME),
-        Topic(names.TOPIC_DEAD_LETTERS, 1, APPEND_TIME),
+        Topic(names.TOPIC_SERVED_FEATURES, partitions, {}),
+        Topic(names.TOPIC_DEAD_LETTERS, 1, {}),
     ]
 
 
@@ -56,7 +56,7 @@ def prepare_broker(folder: Path, home: Path, host: str, port: int, controller_po
       home: where the jars are cached.
     Raises EnvironmentFault: no Java, no jars, or the log cannot be formatted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
     java = find_java()
     class_path = ":".join(str(jar) for jar in kafka_jars(home))
     properties = folder / "server.properties"
@@ -65,7 +65,7 @@ def prepare_broker(folder: Path, home: Path, host: str, port: int, controller_po
     logging.write_text(LOGGING)
     if not (folder / "log" / "meta.properties").is_file():
         format_log(java, class_path, properties)
-    options = [f"-Xmx{heap_mb}m", *JVM, f"-Dlog4j2.configurationFile={logging}"]
+    options = [f"-Xmx{heap_mb}m", *JVM, f"-Djava.io.tmpdir={folder / 'tmp'}", f"-Dlog4j2.configurationFile={logging}"]
     return [java, *options, "-cp", class_path, "kafka.Kafka", str(properties)]
 
 

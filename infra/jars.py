@@ -9,6 +9,7 @@ that is ever used. Once a set is there, no network is needed.
 
 import fcntl
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -95,8 +96,9 @@ def run_ivy(jars: JarSet, work: Path, into: Path) -> None:
     description = work / "ivy.xml"
     description.write_text(ivy_description(jars))
     command = [
-        find_java(), f"-Divy.home={work}", "-jar", str(find_ivy()), "-cache", str(work / "cache"), "-ivy", str(description),
-        "-confs", "default", "-types", "jar", "bundle", "-retrieve", f"{into}/[artifact]-[revision].[ext]",
+        find_java(), "-XX:-UsePerfData", f"-Divy.home={work}", "-jar", str(find_ivy()),
+        "-cache", str(work / "cache"), "-ivy", str(description), "-confs", "default", "-types", "jar", "bundle",
+        "-retrieve", f"{into}/[artifact]-[revision].[ext]",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -141,9 +143,12 @@ def only_one_fetcher(folder: Path) -> Iterator[None]:
 
 
 def find_java() -> str:
-    found = shutil.which("java")
+    """The program that Spark would take too: of JAVA_HOME, else of PATH. Raises EnvironmentFault: there is none."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin" if home else None)
     if found is None:
-        raise EnvironmentFault("no `java` on PATH: install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)")
+        raise EnvironmentFault(
+            "no `java` in JAVA_HOME or on PATH: install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)")
     return found
 
 

@@ -121,13 +121,14 @@ def send(sent: signal.Signals, pids: list[int]) -> None:
 
 
 def started_ticks(pid: int) -> int | None:
-    """When a process started, in ticks since boot; None if it is gone or a zombie."""
+    """When a process started, in ticks since boot; None if it is gone, or a zombie without a living thread."""
     try:
         text = (PROC / str(pid) / "stat").read_text()
     except OSError:
         return None
     state, *fields = text[text.rindex(")") + 2:].split()
-    return None if state in "ZX" else int(fields[18])
+    threads, started = int(fields[16]), int(fields[18])
+    return None if state in "ZX" and threads <= 1 else started
 
 
 def read_environment(entry: Path) -> bytes:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from infra.broker import checked, create_topics, is_ready, prepare_broker, set_append_time, set_create_time
+from infra.broker import checked, create_topics, is_ready, prepare_broker, server_properties, set_append_time, topics
 from infra.ports import free_port
 from infra.processes import running_process, wait_until
 
@@ -33,6 +33,13 @@ def test_the_catalogue_is_compacted_and_stamped_by_the_broker(broker):
     assert topic_setting(broker, "catalog", "message.timestamp.type") == "LogAppendTime"
 
 
+def test_events_start_with_the_producers_time(tmp_path):
+    events = topics(4)[0]
+    assert events.name == "events"
+    assert "message.timestamp.type" not in events.config
+    assert "log.message.timestamp.type=CreateTime" in server_properties(tmp_path, "127.0.0.1", 1, 2)
+
+
 def test_events_are_never_deleted_for_their_age(broker):
     assert topic_setting(broker, "events", "retention.ms") == "-1"
     assert topic_setting(broker, "events", "cleanup.policy") == "delete"
@@ -45,7 +52,6 @@ def test_a_killed_broker_comes_back_with_its_topics_and_the_time_that_events_wer
     with running_process(command, log) as process:
         wait_until(lambda: is_ready(address), process, "kafka", log, 60)
         create_topics(address, partitions=2)
-        assert topic_setting(address, "events", "message.timestamp.type") == "CreateTime"
         set_append_time(address)
         os.kill(process.pid, signal.SIGKILL)
     with running_process(command, log) as process:
@@ -53,5 +59,3 @@ def test_a_killed_broker_comes_back_with_its_topics_and_the_time_that_events_wer
         create_topics(address, partitions=2)
         assert partitions_of(address)["events"] == 2
         assert topic_setting(address, "events", "message.timestamp.type") == "LogAppendTime"
-        set_create_time(address)
-        assert topic_setting(address, "events", "message.timestamp.type") == "CreateTime"

@@ -87,6 +87,12 @@ def test_without_network_the_message_says_what_was_tried_and_what_to_do(monkeypa
     assert not cache_folder(DELTA, tmp_path).exists()
 
 
+def test_java_is_looked_for_where_spark_looks_for_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(EnvironmentFault, match="no `java` in JAVA_HOME or on PATH: install Java 17"):
+        jars.find_java()
+
+
 def test_the_checksums_name_the_jars_that_the_sets_are_rooted_in():
     listed = [line.split()[1] for line in Path(jars.CHECKSUMS).read_text().splitlines()]
     for jar_set in (KAFKA, DELTA):
