@@ -88,12 +88,12 @@ def items_suite() -> Any:
 def semantic_ids_suite(codebook_version: str | None = None) -> Any:
     """Every SID of one codebook version (rows of `semantic_ids` through `semantic_ids_view`)."""
     gxe = expectation_types()
-    versions = [gxe.ExpectColumnValuesToBeInSet(column="codebook_version", value_set=[codebook_version])] if codebook_version else []
+    one_version = gxe.ExpectColumnValuesToBeInSet(column="codebook_version", value_set=[codebook_version])
     return suite("semantic_ids", [
         gxe.ExpectTableRowCountToBeBetween(min_value=1),
         *(gxe.ExpectColumnValuesToNotBeNull(column=column) for column in ("item_id", "assigned_at", "codebook_version")),
         gxe.ExpectColumnValuesToBeUnique(column="item_id"),
-        *versions,
+        *([one_version] if codebook_version else []),
         gxe.ExpectColumnValuesToBeBetween(column="codes_length", min_value=NUM_LEVELS, max_value=NUM_LEVELS),
         gxe.ExpectColumnValuesToBeBetween(column="smallest_code", min_value=MISSING_CODE),
         gxe.ExpectColumnValuesToBeBetween(column="largest_code", max_value=CODEBOOK_SIZE - 1),
@@ -153,7 +153,8 @@ def run(checked: Any, frame: "pd.DataFrame", docs_dir: Path, run_name: str = "ru
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     batch = context.data_sources.add_or_update_pandas("frames").add_dataframe_asset(checked.name)
     definition = context.validation_definitions.add_or_update(gx.ValidationDefinition(
-        name=checked.name, suite=context.suites.add_or_update(checked), data=batch.add_batch_definition_whole_dataframe("rows")))
+        name=checked.name, suite=context.suites.add_or_update(checked),
+        data=batch.add_batch_definition_whole_dataframe("rows")))
     checkpoint = context.checkpoints.add_or_update(gx.Checkpoint(
         name=checked.name, validation_definitions=[definition], actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
         result_format={"result_format": "SUMMARY", "partial_unexpected_count": SAMPLE_ROWS,
@@ -167,8 +168,8 @@ def run(checked: Any, frame: "pd.DataFrame", docs_dir: Path, run_name: str = "ru
 
 def as_failure(result: Any) -> Failure:
     asked, found = result.expectation_config.kwargs, result.result
-    column = asked.get("column") or ", ".join(asked.get("column_list") or (asked.get("column_A", ""), asked.get("column_B", "")))
-    bounds = {name: value for name, value in asked.items() if name in ("min_value", "max_value", "value_set", "mostly") and value is not None}
+    columns = [asked[name] for name in ("column", "column_A", "column_B") if name in asked] or asked.get("column_list", [])
+    bounds = {name: asked[name] for name in ("min_value", "max_value", "value_set", "mostly") if asked.get(name) is not None}
     if raised := (result.exception_info or {}).get("exception_message"):
         observed = f"could not be computed ({raised})"
     elif "unexpected_count" in found:
@@ -176,7 +177,7 @@ def as_failure(result: Any) -> Failure:
     else:
         observed = f"observed {found.get('observed_value')}"
     expected = f", expected {bounds}" if bounds else ""
-    return Failure(result.expectation_config.type, column.strip(", ") or "the whole table", observed + expected,
+    return Failure(result.expectation_config.type, ", ".join(columns) or "the whole table", observed + expected,
                    [dict(row) for row in found.get("partial_unexpected_index_list") or []][:SAMPLE_ROWS])
 
 

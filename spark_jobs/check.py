@@ -28,12 +28,13 @@ from features.names import TABLE_EVENTS, TABLE_ITEMS, TABLE_SEMANTIC_IDS, TABLE_
 from features.windows import DEDUPE_HORIZON_MS
 from infra.settings import load_settings
 
-EVENT_COLUMNS = ["event_id", "event_type", "user_id", "item_id", "event_time", "ingest_time", "source", "partition", "offset", "ds"]
+EVENT_COLUMNS = ["event_id", "event_type", "user_id", "item_id", "event_time", "ingest_time", "source", "partition",
+                 "offset", "ds"]
 ITEM_COLUMNS = ["item_id", "title", "attributes", "published_at", "vector", "ingest_time", "offset"]
 SID_COLUMNS = ["item_id", "codes", "assigned_at", "codebook_version"]
-FRAME_COLUMNS = ["event_id", "user_id", "item_id", "event_time", "ds", "clicked", "ordered", "user_row", "item_row", "hour_of_day",
-                 "day_of_week", "history_rows", "online_days", "exposure_7d", "click_7d", "maturity_tick", "repeat_count",
-                 "repeat_age_days"]
+FRAME_COLUMNS = ["event_id", "user_id", "item_id", "event_time", "ds", "clicked", "ordered", "user_row", "item_row",
+                 "hour_of_day", "day_of_week", "history_rows", "online_days", "exposure_7d", "click_7d", "maturity_tick",
+                 "repeat_count", "repeat_age_days"]
 REPEATED = ["event_type", "user_id", "item_id", "source", "ds", "codebook_version"]  # few values, many rows
 
 
@@ -55,7 +56,8 @@ class Tables:
         table = self.open.setdefault(name, DeltaTable(path))
         data = table.to_pyarrow_dataset()
         if missing := [column for column in wanted if column not in data.schema.names]:
-            raise SchemaError(f"table {name} lacks {', '.join(missing)} (it has {', '.join(data.schema.names)}): write it again by its job")
+            raise SchemaError(f"table {name} lacks {', '.join(missing)} (it has {', '.join(data.schema.names)}): "
+                              "write it again by its job")
         return data.to_table(columns=wanted, filter=rows).to_pandas(categories=[c for c in REPEATED if c in wanted])
 
 
@@ -102,7 +104,8 @@ def check_training_frame(tables: Tables, first: date, as_of: date, codebook: str
             (expectations.training_rows_suite(), sampled)]
 
 
-CHECKS = {"events": check_events, "items": check_items, "semantic_ids": check_semantic_ids, "training_frame": check_training_frame}
+CHECKS = {"events": check_events, "items": check_items, "semantic_ids": check_semantic_ids,
+          "training_frame": check_training_frame}
 
 
 def in_days(first: date, as_of: date) -> ds.Expression:
@@ -115,21 +118,23 @@ def check(layout: Layout, name: str, first: date, as_of: date, codebook: str | N
     tables = Tables(layout)
     parts = CHECKS[name](tables, first, as_of, codebook)
     rows = sum(len(frame) for _, frame in parts[:1])
-    outcomes = [expectations.run(suite, frame, layout.home / "data_docs" / suite.name, f"{first}_{as_of}") for suite, frame in parts]
+    docs = layout.home / "data_docs"
+    outcomes = [expectations.run(suite, frame, docs / suite.name, f"{first}_{as_of}") for suite, frame in parts]
+    expected = sum(outcome.expectations for outcome in outcomes)
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     manifest = layout.run_manifest(f"check_{name}", as_of.isoformat())
     manifest.parent.mkdir(parents=True, exist_ok=True)
     write_json(manifest, {
         "job": f"check_{name}", "from": first, "as_of": as_of, "codebook": codebook, "rows": {"in": rows},
         "reads": {table: handle.version() for table, handle in tables.open.items()}, "ok": not failures,
-        "expectations": sum(outcome.expectations for outcome in outcomes), "failures": [failure._asdict() for failure in failures],
+        "expectations": expected, "failures": [failure._asdict() for failure in failures],
         "docs": [str(outcome.docs) for outcome in outcomes], "seconds": round(time.monotonic() - began, 1)})
     if failures:
         raise DataError(f"suite {name}, {first} to {as_of}, {rows:,} rows: {len(failures)} expectations failed, nothing may be "
                         "published from this.\n" + "\n".join(f"  - {failure}" for failure in failures)
                         + f"\nThe whole page: {outcomes[0].docs}")
-    print(f"suite {name} {first} to {as_of} | {rows:,} rows | {sum(outcome.expectations for outcome in outcomes)} expectations hold "
-          f"| {time.monotonic() - began:.1f} s", file=sys.stderr)
+    print(f"suite {name} {first} to {as_of} | {rows:,} rows | {expected} expectations hold | {time.monotonic() - began:.1f} s",
+          file=sys.stderr)
     return outcomes
 
 
@@ -137,8 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.check", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--suite", required=True, choices=sorted(CHECKS))
     parser.add_argument("--from", dest="first", metavar="D0", help="first day (default: the day before --as-of)")
-    parser.add_argument("--as-of", required=True, metavar="D", help="every day before D; for items and SIDs: as known at its 00:00 UTC")
-    parser.add_argument("--codebook", metavar="V", help="suite semantic_ids: the codebook version (needed if there are several)")
+    parser.add_argument("--as-of", required=True, metavar="D", help="every day before D; items and SIDs: as known then")
+    parser.add_argument("--codebook", metavar="V",
+                        help="suite semantic_ids: which version, if there are several")
     arguments = parser.parse_args(argv)
     try:
         as_of = parse_as_of(arguments.as_of)

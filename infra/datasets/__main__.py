@@ -32,17 +32,18 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m infra.datasets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = argparse.ArgumentParser(prog="python -m infra.datasets", description=__doc__,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     sources = commands.add_parser("prepare", help="make data/<name>/").add_subparsers(required=True, metavar="SOURCE")
 
     journey = sources.add_parser("complete_journey", help="grocery orders from the installed package")
-    journey.add_argument("--path", type=Path, help="folder of transactions.parquet and products.parquet (default: the package's)")
+    journey.add_argument("--path", type=Path, help="folder of its parquet files (default: the package's)")
     journey.set_defaults(action=prepare_complete_journey)
 
     kuairand = sources.add_parser("kuairand", help="KuaiRand's standard log: real impressions, clicks and long views")
-    kuairand.add_argument("--path", type=Path, required=True, help="the slice (impressions.parquet, items.parquet) or the release's folder")
-    kuairand.add_argument("--prior-watches", action="store_true", help="write what users watched before the slice as earlier clicks")
+    kuairand.add_argument("--path", type=Path, required=True, help="folder of the slice, or of the release")
+    kuairand.add_argument("--prior-watches", action="store_true", help="what users watched before the slice as earlier clicks")
     kuairand.add_argument("--keep-dates", action="store_true", help="leave the dates as released: nothing is shifted or cut")
     kuairand.set_defaults(action=prepare_kuairand)
 
@@ -52,8 +53,10 @@ def parser() -> argparse.ArgumentParser:
     own.set_defaults(action=prepare_own)
 
     simulator = sources.add_parser("simulator", help="a seeded world whose truth is known")
-    for flag, default, about in (("users", 2_000, "people"), ("items", 500, "catalogue"), ("days", 30, "of history, the last one yesterday"),
-                                 ("events", 1_000_000, "impressions, clicks and orders together, about"), ("seed", 1, "of everything")):
+    for flag, default, about in (("users", 2_000, "people"), ("items", 500, "catalogue"),
+                                 ("days", 30, "of history, the last one yesterday"),
+                                 ("events", 1_000_000, "impressions, clicks and orders together, about"),
+                                 ("seed", 1, "of everything")):
         simulator.add_argument(f"--{flag}", type=int, default=default, help=f"{about} (default {default:,})")
     simulator.add_argument("--out", default="simulator", type=data_set_name, help="name of the data set (default: simulator)")
     simulator.set_defaults(action=prepare_simulator)
@@ -141,8 +144,8 @@ def tell(folder: Path, made: bool) -> int:
     manifest: dict[str, Any] = read_manifest(folder)
     print("prepared" if made else "already prepared from the same inputs, nothing to do")
     rows = ", ".join(f"{count:,} {kind}s" for kind, count in manifest["rows"].items())
-    print(f"{rows} | {manifest['users']:,} users | {manifest['items']:,} items | {manifest['first_day']} to {manifest['last_day']} "
-          f"| labels {', '.join(manifest['labels'])}")
+    print(f"{rows} | {manifest['users']:,} users | {manifest['items']:,} items | "
+          f"{manifest['first_day']} to {manifest['last_day']} | labels {', '.join(manifest['labels'])}")
     for title in ("rejected", "warnings"):
         for reason, count in manifest[title].items():
             if count:

@@ -48,7 +48,8 @@ PROVENANCE = {
 }
 
 
-def prepare(layout: Layout, clock: Clock, *, history_days: int, negatives: int, seed: int, path: Path | None = None) -> tuple[Path, bool]:
+def prepare(layout: Layout, clock: Clock, *, history_days: int, negatives: int, seed: int,
+            path: Path | None = None) -> tuple[Path, bool]:
     """Make data/complete_journey, its last day yesterday. Raises EnvironmentFault: no package. DataError: an altered file."""
     folder = path or package_folder()
     sources = {name: check_source(folder / name, expected) for name, expected in SHA256.items()}
@@ -75,7 +76,8 @@ def check_source(file: Path, expected: str) -> str:
     return found
 
 
-def fill(draft: Path, folder: Path, sources: dict[str, str], last_day: date, history_days: int, negatives: int, seed: int) -> dict[str, Any]:
+def fill(draft: Path, folder: Path, sources: dict[str, str], last_day: date, history_days: int, negatives: int,
+         seed: int) -> dict[str, Any]:
     products = pq.read_table(folder / "products.parquet").to_pandas()
     lines, rejected = valid_lines(folder / "transactions.parquet", products)
     weeks = weeks_until(LAST_DAY, last_day)
@@ -90,13 +92,14 @@ def fill(draft: Path, folder: Path, sources: dict[str, str], last_day: date, his
         # Seeded by the source's own day: the same day is the same file whatever the window around it.
         impressions, missing = impressions_of(clicks, negatives, CLICK_AFTER_MS, (seed, int(day)))
         files.write(pa.concat_tables([impressions, clicks]).sort_by([
-            ("ingest_time_ms", "ascending"), ("event_type", "descending"), ("request_id", "ascending"), ("item_id", "ascending"),
-            ("event_id", "ascending")]))
+            ("ingest_time_ms", "ascending"), ("event_type", "descending"), ("request_id", "ascending"),
+            ("item_id", "ascending"), ("event_id", "ascending")]))
         not_drawn += missing
     files.close()
     return {
         "labels": ["clicked"], **files.summary(), "items": catalogue["items"], "negatives": negatives, "seed": seed,
-        "rejected": dict(rejected), "warnings": {"item without text": catalogue["without_text"], "negative not drawn": not_drawn},
+        "rejected": dict(rejected),
+        "warnings": {"item without text": catalogue["without_text"], "negative not drawn": not_drawn},
         "shift_weeks": weeks, "sources": sources, "provenance": PROVENANCE,
     }
 
@@ -113,7 +116,8 @@ def valid_lines(file: Path, products: pd.DataFrame) -> tuple[pd.DataFrame, Count
     nothing_bought = lines.quantity <= 0
     unknown = ~lines.product_id.isin(products.product_id) & ~nothing_bought
     repeated = lines.duplicated(["household_id", "basket_id", "product_id"]) & ~nothing_bought & ~unknown
-    rejected = Counter({"quantity is not positive": int(nothing_bought.sum()), "product is not in products.parquet": int(unknown.sum()),
+    rejected = Counter({"quantity is not positive": int(nothing_bought.sum()),
+                        "product is not in products.parquet": int(unknown.sum()),
                         "repeats household, basket and product": int(repeated.sum())})
     return lines[~nothing_bought & ~unknown & ~repeated], rejected
 
@@ -121,7 +125,8 @@ def valid_lines(file: Path, products: pd.DataFrame) -> tuple[pd.DataFrame, Count
 def clicks_of(rows: pd.DataFrame, weeks: int, shift_ms: int) -> pa.Table:
     """One click an order line. The shift is part of every id: the same line at another date is another event."""
     def tagged(name: str) -> pa.Array:
-        return pc.binary_join_element_wise(f"cj{weeks}", pa.array(rows[name].astype("int64"), pa.int64()).cast(pa.string()), "-")
+        numbers = pa.array(rows[name].to_numpy(np.int64)).cast(pa.string())
+        return pc.binary_join_element_wise(f"cj{weeks}", numbers, "-")
 
     time_ms = pa.array(rows.time_ms.to_numpy() + shift_ms + CLICK_AFTER_MS)
     return pa.Table.from_arrays([

@@ -57,7 +57,7 @@ class Loaded:
             told.append(f"{len(self.days_present)} days were in the lake already and were left as they are")
         if self.days_from_another_preparation:
             told.append(f"{len(self.days_from_another_preparation)} of them from another preparation of this data set "
-                        f"({', '.join(self.days_from_another_preparation[:3])} …): to have the new one, start with an empty lake")
+                        f"({', '.join(self.days_from_another_preparation[:3])} …): to have the new one, empty the lake")
         if self.days_without_events:
             told.append(f"no events on {', '.join(self.days_without_events)}")
         if self.left_out:
@@ -81,8 +81,8 @@ def load(layout: Layout, name: str, start: date, as_of: date, after_commit: Call
     first, last = prepared.manifest["first_day"], prepared.manifest["last_day"]
     wanted = [ds for ds in days_between(start, as_of) if first <= ds <= last]
     if not wanted:
-        raise DataError(f"data set {name} has {first} to {last}, asked for {start} to {as_of} (excluded): choose days that it has, "
-                        f"or run `python -m infra.datasets prepare {name}` again (its last day is yesterday's date then)")
+        raise DataError(f"data set {name} has {first} to {last}, asked for {start} to {as_of} (excluded): choose days that it "
+                        f"has, or run `python -m infra.datasets prepare {name}` again (its last day is yesterday's date then)")
     events = open_table(layout.table(TABLE_EVENTS), EVENT_COLUMNS, [DS])
     items = open_table(layout.table(TABLE_ITEMS), ITEM_COLUMNS, [])
     check_owner(events, name)
@@ -106,7 +106,7 @@ def open_table(path: Path, columns: tuple[Column, ...], partition_by: list[str])
         return DeltaTable.create(str(path), schema, mode="ignore", partition_by=partition_by)
     table = DeltaTable(str(path))
     if faults := schema_faults(pa.schema(table.schema().to_arrow()), schema):
-        raise SchemaError(f"the lake's table {path} does not fit the contract: {'; '.join(faults)}. Move it away and load again")
+        raise SchemaError(f"the lake's table {path} does not fit the contract: {'; '.join(faults)}; move it away, load again")
     return table
 
 
@@ -114,8 +114,8 @@ def check_owner(events: DeltaTable, name: str) -> None:
     held = events.transaction_version(OWNER)
     if held is not None and held != number_of(name):
         named = next((entry.get("dataset") for entry in events.history() if entry.get("dataset")), "another data set")
-        raise ArtefactError(f"the lake {events.table_uri} holds the history of {named}, asked to load {name}: two data sets do not "
-                            "mix; set GATESID_HOME to another folder, or remove this lake")
+        raise ArtefactError(f"the lake {events.table_uri} holds the history of {named}, asked to load {name}: two data sets do "
+                            "not mix; set GATESID_HOME to another folder, or remove this lake")
 
 
 def number_of(text: str) -> int:
@@ -167,7 +167,8 @@ def without_known(rows: pa.Table, events: DeltaTable, ds: str) -> pa.Table:
 
 def lake_events(prepared: pa.Table, ds: str) -> pa.Table:
     count = prepared.num_rows
-    columns: dict[str, Any] = {column.name: prepared[column.name] for column in EVENT_COLUMNS if column.name in prepared.column_names}
+    shared = [column.name for column in EVENT_COLUMNS if column.name in prepared.column_names]
+    columns: dict[str, Any] = {name: prepared[name] for name in shared}
     columns |= {"event_time": moment(prepared["event_time_ms"]), "ingest_time": moment(prepared["ingest_time_ms"]),
                 **stands_at(np.arange(count)), DS: pa.array([ds]).take(np.zeros(count, np.int64))}
     schema = arrow_schema(EVENT_COLUMNS)
@@ -202,5 +203,6 @@ def moment(ms: pa.ChunkedArray) -> pa.ChunkedArray:
 def stands_at(position: np.ndarray) -> dict[str, pa.Array]:
     """Where history stood: partition -1, the row's number in the day's file (events) or in items.parquet."""
     count = len(position)
-    return {"source": pa.array([SOURCE]).take(np.zeros(count, np.int64)), "partition": pa.array(np.full(count, PARTITION, np.int32)),
+    return {"source": pa.array([SOURCE]).take(np.zeros(count, np.int64)),
+            "partition": pa.array(np.full(count, PARTITION, np.int32)),
             "offset": pa.array(position.astype(np.int64))}

@@ -71,7 +71,8 @@ def impressions_of(responses: pa.Table, per_line: int, lead_ms: int, seed: Seque
     drawn = draw_negatives(dense("user_id"), dense("item_id"), dense("request_id"), per_line, np.random.default_rng(list(seed)))
     shown = np.concatenate([np.arange(lines)[:, None], drawn], axis=1)
     line, column = np.nonzero(shown >= 0)
-    ids = pc.binary_join_element_wise(responses["event_id"].take(line), pa.array([f"i{n}" for n in range(per_line + 1)]).take(column), "-")
+    ids = pc.binary_join_element_wise(responses["event_id"].take(line),
+                                      pa.array([f"i{n}" for n in range(per_line + 1)]).take(column), "-")
     time_ms = pa.array(responses["event_time_ms"].to_numpy()[line] - lead_ms)
     known_ms = pa.array(responses["ingest_time_ms"].to_numpy()[line] - lead_ms)
     table = pa.Table.from_arrays([

@@ -100,7 +100,8 @@ class EventFiles:
         span = (date.fromisoformat(days[-1]) - date.fromisoformat(days[0])).days + 1
         return {
             "rows": dict(self.rows), "users": len(self.users), "first_day": days[0], "last_day": days[-1], "days": span,
-            "as_of": (date.fromisoformat(days[-1]) + timedelta(days=1)).isoformat(), "rows_by_day": dict(sorted(self.rows_by_day.items())),
+            "as_of": (date.fromisoformat(days[-1]) + timedelta(days=1)).isoformat(),
+            "rows_by_day": dict(sorted(self.rows_by_day.items())),
         }
 
 
@@ -125,23 +126,41 @@ def publish(layout: Layout, name: str, made_from: dict[str, Any], fill: Callable
     """
     target = layout.dataset(name)
     made_from = json.loads(json.dumps({**made_from, "code": code_hash()}, default=str))
-    if target.is_symlink() and (target / "manifest.json").is_file() and read_manifest(target, kind=KIND)["made_from"] == made_from:
+    if target.is_symlink() and is_whole(target) and read_manifest(target)["made_from"] == made_from:
         return target, False
     if target.exists() and not target.is_symlink():
         raise ArtefactError(f"{target} is not a link that this command made: move it away or choose another --out name")
     key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
     version = target.parent / ".versions" / f"{name}-{key}"
-    if not version.is_dir():
+    if not is_whole(version):
+        shutil.rmtree(version, ignore_errors=True)
         with new_artefact(version, kind=KIND, name=name, made_from=made_from, schema_hash=schema_hash()) as draft:
             draft.manifest.update(fill(draft.path))
-    before = target.resolve() if target.is_symlink() else None
-    link = target.parent / f".{name}.link-{os.getpid()}"
-    link.symlink_to(version.relative_to(target.parent))
-    os.replace(link, target)
+    before = target.resolve()
+    point(target, version)
     for old in version.parent.glob(f"{name}-{'?' * 12}"):
-        if old not in (version, before):
+        if old.resolve() not in (version.resolve(), before):
             shutil.rmtree(old, ignore_errors=True)
     return target, True
+
+
+def point(target: Path, version: Path) -> None:
+    """Make `target` a link to the version by one rename. Raises ArtefactError: the disk failed."""
+    link = target.parent / f".{target.name}.link-{os.getpid()}"
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(version.relative_to(target.parent))
+        os.replace(link, target)
+    except OSError as fault:
+        raise ArtefactError(f"data set {target} was not published, nothing changed: {fault}") from fault
+
+
+def is_whole(folder: Path) -> bool:
+    try:
+        read_manifest(folder, kind=KIND)
+    except ArtefactError:
+        return False
+    return True
 
 
 def code_hash() -> str:
@@ -179,7 +198,8 @@ def read_prepared(layout: Layout, name: str) -> Prepared:
         (folder / "items.parquet", ITEMS), *((file, EVENTS) for file in sorted((folder / "events").glob("*.parquet"))))
         for fault in schema_faults(pq.read_schema(file), schema)]
     if faults:
-        raise SchemaError(f"data set {name} does not have the contract's columns: " + "; ".join(faults[:20]) + ". Prepare it again")
+        raise SchemaError(f"data set {name} does not have the contract's columns: " + "; ".join(faults[:20])
+                          + ". Prepare it again")
     return Prepared(name, folder, manifest)
 
 
