@@ -21,7 +21,10 @@ from infra.stack_state import Record, give_addresses, only_one, read_records, wr
 
 @dataclass(frozen=True)
 class State:
-    """One service now. `state`: healthy, unhealthy (it runs, but does not answer), ended (by itself) or down."""
+    """One service now.
+
+    state: healthy, unhealthy (it runs, but does not answer), ended (by itself), down (not started), or given (elsewhere).
+    """
 
     name: str
     state: str
@@ -65,6 +68,9 @@ def bring_up(wanted: list[Service], settings: Settings, records: dict[str, Recor
         for service in [s for s in waiting if not pending.intersection(s.after)]:
             waiting.remove(service)
             began[service.name] = time.monotonic()
+            if service.given():
+                say(f"{service.name:<16} {'given':>10}  {service.given():<21}  (set in the environment, not started here)")
+                continue
             reason = service.missing(settings)
             if reason and service.name not in alive:
                 say(f"{service.name:<16} left out: {reason}")
@@ -145,6 +151,8 @@ def status(settings: Settings | None = None) -> list[State]:
 
 
 def state_of(service: Service, record: Record | None, settings: Settings) -> State:
+    if service.given():
+        return State(service.name, "given", 0, service.given() or "", "")
     if record is None:
         return State(service.name, "down", 0, "", "")
     if not is_running(record.process):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from infra import airflow_stack, broker, valkey
 from infra.health import get
 from infra.ports import free_port
-from infra.settings import Settings
+from infra.settings import Settings, address_from_environment
 
 STREAM_ROLES = ("maturity", "lake", "catalog")
 
@@ -42,6 +42,10 @@ class Service:
     missing: Callable[[Settings], str | None] = nothing_missing
     settled: Callable[[Settings], None] = lambda settings: None
 
+    def given(self) -> str | None:
+        """The address of a server that runs elsewhere and stands in for this one, if one was set in the environment."""
+        return address_from_environment(self.addresses[0]) if self.addresses else None
+
 
 def launch_kafka(settings: Settings) -> Launch:
     host, port = settings.addresses.kafka.rsplit(":", 1)
@@ -68,7 +72,7 @@ def promoted(settings: Settings) -> bool:
 
 
 def needs_model(settings: Settings) -> str | None:
-    return None if promoted(settings) else "no model is promoted yet: run `gatesid demo`, or `gatesid export` and `gatesid promote`"
+    return None if promoted(settings) else "no model is promoted yet: run `gatesid demo`, or `gatesid export` and `promote`"
 
 
 def needs_codebook(settings: Settings) -> str | None:

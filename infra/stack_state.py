@@ -15,7 +15,7 @@ from features.artefacts import write_json
 from features.errors import EnvironmentFault
 from infra.ports import choose_port
 from infra.processes import Process
-from infra.settings import Addresses, Settings
+from infra.settings import Addresses, Settings, address_from_environment
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def give_addresses(settings: Settings, running: set[str]) -> Addresses:
     given = asdict(settings.addresses)
     for name in sorted(given, key=lambda name: name not in running):
         host, port = given[name].rsplit(":", 1)
-        if name not in running and host == settings.network.host:
+        if name not in running and address_from_environment(name) is None:
             given[name] = f"{host}:{choose_port(host, int(port), taken)}"
         taken.add(int(given[name].rsplit(":", 1)[1]))
     settings.run_dir.mkdir(parents=True, exist_ok=True)

@@ -258,6 +258,11 @@ def missing_secrets(environment: str, environ: Mapping[str, str]) -> list[str]:
     return [f"{environment} needs {name} in the environment" for name in needed if not environ.get(name)]
 
 
+def address_from_environment(name: str) -> str | None:
+    """The address that somebody set by hand: what answers there is not the local stack's."""
+    return os.environ.get(PREFIX + name.upper())
+
+
 def resolve_addresses(sections: Mapping[str, Any], home: Path, environ: Mapping[str, str], faults: list[str]) -> Addresses:
     given_file = home / "run" / "addresses.json"
     given: dict[str, str] = {}

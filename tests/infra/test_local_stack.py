@@ -148,6 +148,16 @@ def test_stop_works_after_the_starter_was_killed(tmp_path, free_port):
     assert not accepts(settings.addresses.valkey)
 
 
+def test_a_server_given_in_the_environment_is_used_and_not_started(stack, settings, monkeypatch, capsys):
+    monkeypatch.setenv("GATESID_KAFKA", "broker.example:9092")
+    stack(listener("first", "kafka"), listener("second", "valkey", after=("first",)))
+    environ = {"GATESID_HOME": str(settings.home), "GATESID_KAFKA": "broker.example:9092"}
+    given = local_stack.start(settings=load_settings(environ))
+    assert given.addresses.kafka == "broker.example:9092"
+    assert "first                 given  broker.example:9092" in capsys.readouterr().out
+    assert [row.state for row in local_stack.status(given)] == ["given", "healthy"]
+
+
 def test_two_commands_do_not_start_the_stack_at_once(stack, settings):
     from infra.stack_state import only_one
 
