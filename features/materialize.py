@@ -1,6 +1,7 @@
 """Lake → Feast's online store: what a deployment or a nightly run must be able to read online.
 
     python -m features.materialize --as-of 2026-11-22 --codebook cb-20261122
+    python -m features.materialize --as-of 2026-11-22 --codebook cb-20261122 --only semantic_ids items
     python -m features.materialize --apply-only                 deploy the definitions of features/repo
 
 Four pushes, each from one pinned version of its table: the SIDs of the codebook, every item's profile and newest maturity row
@@ -28,6 +29,7 @@ from features.names import TABLE_ITEMS, TABLE_MATURITY_REBUILT, TABLE_SEMANTIC_I
 from features.retrieval import OnlineFeatures, config_from
 from features.snapshots import drop_snapshots, pin_snapshot
 
+TABLES = (TABLE_SEMANTIC_IDS, TABLE_ITEMS, TABLE_MATURITY_REBUILT, TABLE_USER_HISTORY)
 FRAME_ROWS = 5_000
 HISTORY_FRAME_ROWS = 500
 SNAPSHOTS_KEPT = 3
@@ -128,6 +130,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         epilog="example: python -m features.materialize --as-of 2026-11-22 --codebook cb-20261122")
     parser.add_argument("--as-of", metavar="D", help="what was known before D")
     parser.add_argument("--codebook", metavar="V", help="the codebook version whose SIDs are served from now on")
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES, help="these tables (default: all)")
     parser.add_argument("--apply-only", action="store_true", help="deploy the definitions, push nothing")
     arguments = parser.parse_args(argv)
     if not arguments.apply_only and not (arguments.as_of and arguments.codebook):
@@ -142,7 +145,8 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
             return 0
         as_of = parse_as_of(arguments.as_of)
         made_live_ms = (clock or SystemClock()).now_ms()
-        reads, rows = materialize(settings.layout, steps(store, as_of, arguments.codebook, made_live_ms))
+        planned = steps(store, as_of, arguments.codebook, made_live_ms)
+        reads, rows = materialize(settings.layout, [step for step in planned if step.table in arguments.only])
         file = settings.layout.run_manifest("materialize", as_of.isoformat())
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {

@@ -1,0 +1,53 @@
+"""The whole history in one run: from events in the lake to two trained rankers and a table that compares them."""
+
+from airflow.sdk import Param
+
+from dags.policy import AS_OF, DAYS, check, command, pipeline, result, version
+
+DOC = """
+### What it does
+Takes every day of `from` … `as_of` (excluded) at once: indices, maturity, histories, co-click pairs, the first codebook, SIDs,
+Feast's online store, training rows, Base and GateSID trained day by day, their evaluation.
+
+Trigger with `{"from": "2026-08-24", "as_of": "2026-11-20"}`. It can be run again: every step leaves the same result.
+
+### When it fails
+- `check_events`, `check_items`: the data break the contract. The log names the expectation and sample rows; mend the source,
+  prepare and load again. Nothing was published.
+- `train_rqvae`: the codebook was judged too poor to publish; its `health.json` says why (codes used, collisions).
+- `check_semantic_ids`: SIDs miss items or repeat too often; Feast still holds what it held.
+- `materialize`: Valkey does not answer; `gatesid status`.
+- `check_training_frame`: labels or features out of range; no model was trained on them.
+- Exit code 3 is the machine (Java, memory, a server that is away): clear the task once it is mended.
+"""
+
+CODEBOOK = ("--codebook", result("train_rqvae"))
+
+with pipeline("bootstrap", DOC, params={
+    "codebook": version("an existing codebook to use; default: train one"),
+    "days": Param(30, type="integer", minimum=1, description="days in the evaluation"),
+}) as dag:
+    checked = [check("events"), check("items")]
+    co_click = command("co_click", "spark_jobs.co_click", *DAYS)
+    entity_index = command("entity_index", "spark_jobs.entity_index", "--as-of", AS_OF)
+    item_stats = command("item_stats", "spark_jobs.item_stats", *DAYS)
+    user_history = command("user_history", "spark_jobs.user_history", *DAYS)
+    train_encoder = command("train_encoder", "model.train_encoder", "--as-of", AS_OF, unless="codebook")
+    train_rqvae = command("train_rqvae", "model.train_rqvae", "--as-of", AS_OF, "--encoder", result("train_encoder"),
+                          "--publish", unless="codebook")
+    assign_sids = command("sid_assignment", "spark_jobs.sid_assignment", "--as-of", AS_OF, *CODEBOOK)
+    check_sids = check("semantic_ids", *CODEBOOK)
+    materialize = command("materialize", "features.materialize", "--as-of", AS_OF, *CODEBOOK)
+    training_frame = command("training_frame", "spark_jobs.training_frame", *DAYS)
+    check_frame = check("training_frame")
+    train_base = command("train_base", "model.train_ranker", "--ranker", "base", *DAYS)
+    train_gatesid = command("train_gatesid", "model.train_ranker", "--ranker", "gatesid", *DAYS, *CODEBOOK)
+    evaluate = command("evaluate", "model.evaluate", "--as-of", AS_OF, "--days", "{{ params.days }}")
+
+    # co_click writes only days that its next run replaces, so it need not wait for the checks.
+    for gate in checked:
+        gate >> [entity_index, item_stats, user_history, train_encoder]
+    co_click >> train_encoder >> train_rqvae >> assign_sids >> check_sids
+    [check_sids, item_stats, user_history] >> materialize
+    [entity_index, item_stats, user_history] >> training_frame >> check_frame >> [train_base, train_gatesid] >> evaluate
+    check_sids >> train_gatesid

@@ -1,0 +1,44 @@
+"""When SIDs are fresh: train both rankers on the new day, compare them, let the better one answer."""
+
+from airflow.sdk import Param
+
+from dags.policy import AS_OF, DAYS, SIDS, check, command, pipeline, result
+
+DOC = """
+### What it does
+Brings indices, maturity and histories to the day, builds and checks its training rows, trains Base and GateSID on from their
+last checkpoints, evaluates them on the last days, exports the better one and promotes it: the model server swaps without a
+failed request.
+
+Starts with the SIDs of `nightly_sids` and takes its days from them; by hand with `{"as_of": "2026-11-22"}`. Days must follow
+each other: a ranker goes on from the checkpoint of the day before `from`.
+
+### When it fails
+- `check_training_frame`: labels or features out of range; no model was trained on them, the model of yesterday serves on.
+- `train_base`, `train_gatesid`: the checkpoint of the day before is absent (run that day first), or of another codebook.
+- `export_best`: the exported scores differ from those in memory; nothing was promoted.
+- `promote`: the model's codebook is not the live one, or its golden requests score differently; the old version serves on.
+"""
+
+CODEBOOK = ("--codebook", result("codebook"))
+
+with pipeline("incremental_train", DOC, schedule=[SIDS], params={
+    "days": Param(7, type="integer", minimum=1, description="days in the evaluation that picks the better one"),
+}) as dag:
+    checked = check("events")
+    codebook = command("codebook", "features.live_codebook")
+    entity_index = command("entity_index", "spark_jobs.entity_index", "--as-of", AS_OF)
+    item_stats = command("item_stats", "spark_jobs.item_stats", *DAYS)
+    user_history = command("user_history", "spark_jobs.user_history", *DAYS)
+    training_frame = command("training_frame", "spark_jobs.training_frame", *DAYS)
+    check_frame = check("training_frame")
+    train_base = command("train_base", "model.train_ranker", "--ranker", "base", *DAYS)
+    train_gatesid = command("train_gatesid", "model.train_ranker", "--ranker", "gatesid", *DAYS, *CODEBOOK)
+    evaluate = command("evaluate", "model.evaluate", "--as-of", AS_OF, "--days", "{{ params.days }}")
+    export = command("export_best", "serving.export", "--ranker", "best", "--as-of", AS_OF)
+    promote = command("promote", "serving.promote", "--ranker", result("export_best", -2), "--version", result("export_best"))
+
+    checked >> [entity_index, item_stats, user_history] >> training_frame >> check_frame
+    [check_frame, codebook] >> train_gatesid
+    check_frame >> train_base
+    [train_base, train_gatesid] >> evaluate >> export >> promote
