@@ -80,16 +80,15 @@ class StateStore(Protocol):
 class MemoryStateStore:
     """The contract in a dictionary; several stores on one `shared` are several clients of one server."""
 
-    def __init__(self, identity: Identity, shared: dict[int, StoredPartition] | None = None) -> None:
+    def __init__(self, identity: Identity, shared: dict[int, tuple[Identity, StoredPartition]] | None = None) -> None:
         self.identity = identity
         self.shared = {} if shared is None else shared
-        self.owner: dict[int, Identity] = {}
 
     def load(self, partition: int) -> StoredPartition | None:
-        stored = self.shared.get(partition)
-        if stored is None:
+        if partition not in self.shared:
             return None
-        self.identity.check(self.owner.get(partition, self.identity).fields(), partition)
+        owner, stored = self.shared[partition]
+        self.identity.check(owner.fields(), partition)
         return StoredPartition(stored.position, dict(stored.segments), dict(stored.outbox))
 
     def position(self, partition: int) -> Position | None:
@@ -98,22 +97,21 @@ class MemoryStateStore:
 
     def commit(self, partition: int, expected_offset: int | None, position: Position, changes: Changes,
                outbox: bytes | None) -> None:
-        stored = self.shared.get(partition)
+        _, stored = self.shared.get(partition, (None, None))
         found = None if stored is None else stored.position.offset
         if found != expected_offset:
             raise Fenced(fenced_message(partition, expected_offset, found))
-        entry = stored or StoredPartition(position)
-        entry.position = position
-        changes.apply_to(entry.segments)
+        stored = stored or StoredPartition(position)
+        stored.position = position
+        changes.apply_to(stored.segments)
         if outbox is not None:
-            entry.outbox[position.offset] = outbox
-        self.shared[partition] = entry
-        self.owner[partition] = self.identity
+            stored.outbox[position.offset] = outbox
+        self.shared[partition] = (self.identity, stored)
 
     def drop_outbox(self, partition: int, offsets: list[int]) -> None:
-        for offset in offsets:
-            if partition in self.shared:
-                self.shared[partition].outbox.pop(offset, None)
+        if partition in self.shared:
+            for offset in offsets:
+                self.shared[partition][1].outbox.pop(offset, None)
 
     def clear(self, partition: int) -> None:
         self.shared.pop(partition, None)
