@@ -32,6 +32,7 @@ Ranker = Annotated[str, typer.Option(help="base or gatesid")]
 Seed = Annotated[int | None, typer.Option(help="default: [training] seed of the settings")]
 File = Annotated[Path | None, typer.Option(exists=True, resolve_path=True)]
 Services = Annotated[list[str] | None, typer.Argument(help="some of the services; default: all of them")]
+# Options that a verb does not name go to the room's command as they are.
 REST = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -147,13 +148,13 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="for programs")]
     raise typer.Exit(1 if any(row.state in ("unhealthy", "ended") for row in rows) else 0)
 
 
-@stream.command("run")
-def stream_run(role: Annotated[str, typer.Option(help="maturity, lake or catalog")]) -> None:
+@stream.command("run", context_settings=REST)
+def stream_run(context: typer.Context, role: Annotated[str, typer.Option(help="maturity, lake or catalog")]) -> None:
     """Run one consumer in the foreground.
 
     Example: gatesid stream run --role maturity
     """
-    room("streaming", "run", "--role", role)
+    room("streaming", "run", "--role", role, *context.args)
 
 
 @stream.command("status")
@@ -176,9 +177,9 @@ def stream_verify(as_of: AsOf, first: From = None) -> None:
     room("streaming", "verify", *flags(from_=first, as_of=as_of))
 
 
-@stream.command("replay")
+@stream.command("replay", context_settings=REST)
 def stream_replay(
-    name: Annotated[str, typer.Argument(help="a prepared data set")], as_of: AsOf, first: From = None,
+    context: typer.Context, name: Annotated[str, typer.Argument(help="a prepared data set")], as_of: AsOf, first: From = None,
     speed: Annotated[float | None, typer.Option(help="times real time; default: as fast as it goes")] = None,
 ) -> None:
     """Play days of a data set through Kafka.
@@ -187,35 +188,37 @@ def stream_replay(
 
     Example: gatesid stream replay complete_journey --from 2026-11-20 --as-of 2026-11-22
     """
-    room("streaming", "replay", name, *flags(from_=first, as_of=as_of, speed=speed))
+    room("streaming", "replay", name, *flags(from_=first, as_of=as_of, speed=speed), *context.args)
 
 
-@stream.command("seed")
-def stream_seed(as_of: AsOf) -> None:
+@stream.command("seed", context_settings=REST)
+def stream_seed(context: typer.Context, as_of: AsOf) -> None:
     """Start the stream's state from Spark's.
 
     Example: gatesid stream seed --as-of 2026-11-20
     """
-    room("streaming", "seed", *flags(as_of=as_of))
+    room("streaming", "seed", *flags(as_of=as_of), *context.args)
 
 
-@app.command()
+@app.command(context_settings=REST)
 def train(
-    what: Annotated[str, typer.Argument(help="encoder, rqvae, or a ranker: base, gatesid")], as_of: AsOf, first: From = None,
-    seed: Seed = None, codebook: Annotated[str | None, typer.Option(help="codebook version, for a ranker")] = None,
+    context: typer.Context, what: Annotated[str, typer.Argument(help="encoder, rqvae, or a ranker: base, gatesid")],
+    as_of: AsOf, first: From = None, seed: Seed = None,
+    codebook: Annotated[str | None, typer.Option(help="codebook version, for a ranker")] = None,
     encoder: Annotated[str | None, typer.Option(help="encoder version, for rqvae")] = None,
 ) -> None:
     """Train an encoder, a codebook or a ranker.
 
-    A ranker goes on from its last checkpoint, day by day.
+    A ranker goes on from its last checkpoint, day by day; further options are those of `python -m model.train_ranker --help`.
 
     Example: gatesid train gatesid --from 2026-11-20 --as-of 2026-11-21 --codebook cb-2026-11-20
     """
     if what == "encoder":
-        room("model.train_encoder", *flags(as_of=as_of))
+        room("model.train_encoder", *flags(as_of=as_of), *context.args)
     if what == "rqvae":
-        room("model.train_rqvae", *flags(as_of=as_of, encoder=encoder))
-    room("model.train_ranker", *flags(ranker=what, from_=first, as_of=as_of, seed=seed, codebook=codebook))
+        room("model.train_rqvae", *flags(as_of=as_of, encoder=encoder), *context.args)
+    given = flags(ranker=what, from_=first, as_of=as_of, seed=seed, codebook=codebook)
+    room("model.train_ranker", *given, *context.args)
 
 
 @app.command()

@@ -74,6 +74,7 @@ def test_exit_codes_are_in_the_help():
     ("train gatesid --from 2026-01-01 --as-of 2026-01-02 --codebook cb-1",
      "model.train_ranker --ranker gatesid --from 2026-01-01 --as-of 2026-01-02 --codebook cb-1"),
     ("train encoder --as-of 2026-01-02", "model.train_encoder --as-of 2026-01-02"),
+    ("train base --as-of 2026-01-02 --preset small", "model.train_ranker --ranker base --as-of 2026-01-02 --preset small"),
     ("train rqvae --as-of 2026-01-02 --encoder enc-1", "model.train_rqvae --as-of 2026-01-02 --encoder enc-1"),
     ("evaluate --as-of 2026-01-02 --days 5 --seeds 1,2", "model.evaluate --as-of 2026-01-02 --days 5 --seeds 1,2"),
     ("export --ranker gatesid --as-of 2026-01-02", "serving.export --ranker gatesid --as-of 2026-01-02"),
