@@ -5,51 +5,30 @@ Nothing heavy is imported here, so that `gatesid --help` answers at once: rooms 
 """
 
 import json
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from features.errors import GatesidError, RequestError
+from infra import room_command
+from infra.cli_stream import stream
+from infra.room_command import PLAIN, REST, AsOf, From, flags
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 EXIT_CODES = (
     "Exit codes: 0 done · 1 failed · 2 bad usage · 3 bad configuration or environment · 4 bad data (an expectation failed) · "
     "5 artefact refused.")
-PLAIN = {"rich_markup_mode": None, "no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 
 app = typer.Typer(help="Cold-start ranking with semantic IDs and maturity gates.", epilog=EXIT_CODES, **PLAIN)
 data = typer.Typer(help="Prepare a data set, or only check it.", **PLAIN)
-stream = typer.Typer(help="Run the stream, replay history, check it.", **PLAIN)
 app.add_typer(data, name="data")
 app.add_typer(stream, name="stream")
 
-AsOf = Annotated[str, typer.Option("--as-of", metavar="D", help="UTC day YYYY-MM-DD: every day before it, itself excluded")]
-From = Annotated[str | None, typer.Option("--from", metavar="D0", help="first day; default: the day before --as-of")]
 Ranker = Annotated[str, typer.Option(help="base or gatesid")]
 Seed = Annotated[int | None, typer.Option(help="default: [training] seed of the settings")]
 File = Annotated[Path | None, typer.Option(exists=True, resolve_path=True)]
 Services = Annotated[list[str] | None, typer.Argument(help="some of the services; default: all of them")]
-# Options that a verb does not name go to the room's command as they are.
-REST = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
-def room(module: str, *arguments: str) -> NoReturn:
-    """Become `python -m module arguments`: its output, its signals and its exit code are this command's.
-
-    -P keeps folders of the working directory from hiding the project's packages.
-    """
-    sys.stdout.flush()
-    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], {**os.environ, "PYTHONPATH": path})
-
-
-def flags(**values: object) -> list[str]:
-    """["--as-of", "2026-01-01"] of as_of="2026-01-01"; what is None is left out. A trailing _ is dropped."""
-    given = {name.strip("_").replace("_", "-"): value for name, value in values.items() if value is not None}
-    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
 
 @data.command("prepare", context_settings=REST)
@@ -67,7 +46,7 @@ def data_prepare(
     Example: gatesid data prepare --events shop/events.csv --items shop/items.csv --columns shop/columns.toml
     """
     given = flags(events=events, items=items, columns=columns, path=path)
-    room("infra.datasets", "prepare", data_set(name, events), *given, *context.args)
+    room_command.room("infra.datasets", "prepare", data_set(name, events), *given, *context.args)
 
 
 @data.command("validate", context_settings=REST)
@@ -80,7 +59,7 @@ def data_validate(
     Example: gatesid data validate --events shop/events.csv --items shop/items.csv
     """
     given = flags(events=events, items=items, columns=columns)
-    room("infra.datasets", "validate", data_set(name, events), *given, *context.args)
+    room_command.room("infra.datasets", "validate", data_set(name, events), *given, *context.args)
 
 
 def data_set(name: str | None, events: Path | None) -> str:
@@ -97,7 +76,7 @@ def demo() -> None:
 
     Example: gatesid demo
     """
-    room("infra.demo")
+    room_command.room("infra.demo")
 
 
 @app.command()
@@ -148,58 +127,6 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="for programs")]
     raise typer.Exit(1 if any(row.state in ("unhealthy", "ended") for row in rows) else 0)
 
 
-@stream.command("run", context_settings=REST)
-def stream_run(context: typer.Context, role: Annotated[str, typer.Option(help="maturity, lake or catalog")]) -> None:
-    """Run one consumer in the foreground.
-
-    Example: gatesid stream run --role maturity
-    """
-    room("streaming", "run", "--role", role, *context.args)
-
-
-@stream.command("status")
-def stream_status() -> None:
-    """Positions, lag, watermark, counters.
-
-    Example: gatesid stream status
-    """
-    room("streaming", "status")
-
-
-@stream.command("verify")
-def stream_verify(as_of: AsOf, first: From = None) -> None:
-    """Compare the stream's rows with Spark's.
-
-    Every maturity row that was published, against the rebuild.
-
-    Example: gatesid stream verify --as-of 2026-11-22
-    """
-    room("streaming", "verify", *flags(from_=first, as_of=as_of))
-
-
-@stream.command("replay", context_settings=REST)
-def stream_replay(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="a prepared data set")], as_of: AsOf, first: From = None,
-    speed: Annotated[float | None, typer.Option(help="times real time; default: as fast as it goes")] = None,
-) -> None:
-    """Play days of a data set through Kafka.
-
-    In virtual time: the log carries the times of the data.
-
-    Example: gatesid stream replay complete_journey --from 2026-11-20 --as-of 2026-11-22
-    """
-    room("streaming", "replay", name, *flags(from_=first, as_of=as_of, speed=speed), *context.args)
-
-
-@stream.command("seed", context_settings=REST)
-def stream_seed(context: typer.Context, as_of: AsOf) -> None:
-    """Start the stream's state from Spark's.
-
-    Example: gatesid stream seed --as-of 2026-11-20
-    """
-    room("streaming", "seed", *flags(as_of=as_of), *context.args)
-
-
 @app.command(context_settings=REST)
 def train(
     context: typer.Context, what: Annotated[str, typer.Argument(help="encoder, rqvae, or a ranker: base, gatesid")],
@@ -214,11 +141,11 @@ def train(
     Example: gatesid train gatesid --from 2026-11-20 --as-of 2026-11-21 --codebook cb-2026-11-20
     """
     if what == "encoder":
-        room("model.train_encoder", *flags(as_of=as_of), *context.args)
+        room_command.room("model.train_encoder", *flags(as_of=as_of), *context.args)
     if what == "rqvae":
-        room("model.train_rqvae", *flags(as_of=as_of, encoder=encoder), *context.args)
+        room_command.room("model.train_rqvae", *flags(as_of=as_of, encoder=encoder), *context.args)
     given = flags(ranker=what, from_=first, as_of=as_of, seed=seed, codebook=codebook)
-    room("model.train_ranker", *given, *context.args)
+    room_command.room("model.train_ranker", *given, *context.args)
 
 
 @app.command()
@@ -230,7 +157,7 @@ def evaluate(
 
     Example: gatesid evaluate --as-of 2026-11-22 --days 30 --seeds 1,2,3
     """
-    room("model.evaluate", *flags(as_of=as_of, days=days, seeds=seeds))
+    room_command.room("model.evaluate", *flags(as_of=as_of, days=days, seeds=seeds))
 
 
 @app.command()
@@ -241,7 +168,7 @@ def export(ranker: Ranker, as_of: AsOf, seed: Seed = None) -> None:
 
     Example: gatesid export --ranker gatesid --as-of 2026-11-22
     """
-    room("serving.export", *flags(ranker=ranker, as_of=as_of, seed=seed))
+    room_command.room("serving.export", *flags(ranker=ranker, as_of=as_of, seed=seed))
 
 
 @app.command()
@@ -252,7 +179,7 @@ def promote(ranker: Ranker, version: Annotated[int, typer.Option(help="YYYYMMDDN
 
     Example: gatesid promote --ranker gatesid --version 2026112201
     """
-    room("serving.promote", *flags(ranker=ranker, version=version))
+    room_command.room("serving.promote", *flags(ranker=ranker, version=version))
 
 
 @app.command()
@@ -264,7 +191,7 @@ def serve(what: Annotated[str, typer.Argument(help="model (TF Serving's API) or 
     servers = {"model": "serving.model_server", "ranking": "serving.ranking_api"}
     if what not in servers:
         raise typer.BadParameter(f"expected model or ranking, got {what!r}")
-    room(servers[what])
+    room_command.room(servers[what])
 
 
 @app.command()
@@ -295,7 +222,7 @@ def report(context: typer.Context, as_of: AsOf) -> None:
 
     Example: gatesid report --as-of 2026-11-22
     """
-    room("infra.report", *flags(as_of=as_of), *context.args)
+    room_command.room("infra.report", *flags(as_of=as_of), *context.args)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra import cli, rank_call
+from infra import cli, rank_call, room_command
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = [
@@ -35,7 +35,7 @@ def calls(monkeypatch):
         made.append(list(command))
         raise SystemExit(0)
 
-    monkeypatch.setattr(cli, "room", room)
+    monkeypatch.setattr(room_command, "room", room)
     return made
 
 
