@@ -1,0 +1,104 @@
+"""What a ranker is made of and how it is trained; presets per paper.
+
+`paper` keeps the printed sizes and weights. `practical` is what did best on the tuning days of Complete Journey (its first
+30 of 90 days, 30 % of the user-days, one pass): model/README.md has the figures.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from features.errors import ConfigError
+from features.names import CLICKED, ORDERED
+from features.spec import CODEBOOK_SIZE, NUM_LEVELS
+
+BASE, GATESID = "base", "gatesid"
+RANKERS = (BASE, GATESID)
+PRESETS = ("paper", "practical")
+
+
+def refuse(faults: list[str]) -> None:
+    """Raises ConfigError with every fault at once."""
+    if faults:
+        raise ConfigError("; ".join(faults))
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """The network. Widths in columns."""
+
+    ranker: str
+    item_width: int = 32  # item-id embedding; equal to sid_width where embeddings are aligned (R8)
+    user_width: int = 16
+    sid_width: int = 32  # paper: 32, all levels together
+    levels: int = NUM_LEVELS  # paper: 4
+    codes: int = CODEBOOK_SIZE  # a level; paper: 256
+    hidden: tuple[int, ...] = (128, 64, 32)  # paper: 3 layers of ReLU, widths not printed
+    gate_hidden: tuple[int, ...] = (16,)
+    align_loss_weight: float = 0.1  # [0, 1]; paper: 0.1
+    align_rows: int = 512  # rows of a batch that are contrasted with each other; paper: the batch
+    temperature: float = 0.1  # (0, 1]; not printed
+
+    def __post_init__(self) -> None:
+        positive = ("item_width", "user_width", "sid_width", "levels", "codes", "align_rows")
+        faults = [f"{name} must be positive, got {getattr(self, name)}" for name in positive if getattr(self, name) < 1]
+        if self.ranker not in RANKERS:
+            faults.append(f"ranker must be one of {', '.join(RANKERS)}, got {self.ranker!r}")
+        if not self.hidden or min(self.hidden + self.gate_hidden) < 1:
+            faults.append(f"hidden and gate_hidden must hold positive widths, got {self.hidden} and {self.gate_hidden}")
+        if self.levels > 0 and self.sid_width % self.levels:
+            faults.append(f"sid_width must be a multiple of the {self.levels} levels, got {self.sid_width}")
+        if not 0 <= self.align_loss_weight <= 1:
+            faults.append(f"align_loss_weight must be in [0, 1], got {self.align_loss_weight}")
+        if not 0 < self.temperature <= 1:
+            faults.append(f"temperature must be in (0, 1], got {self.temperature}")
+        if self.ranker == GATESID and self.align_loss_weight and self.item_width != self.sid_width:
+            faults.append(f"alignment needs item_width = sid_width, got {self.item_width} and {self.sid_width}")
+        refuse(faults)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "RankerConfig":
+        """What a manifest holds. Raises ConfigError: a key this code does not know."""
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        refuse([f"unknown ranker setting {key}: the checkpoint is of another code version" for key in unknown])
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One pass over each day, in batches."""
+
+    batch_size: int = 4096  # paper: 4096
+    dense_rate: float = 1e-3  # AdamW, dense layers
+    weight_decay: float = 1e-4  # AdamW
+    table_rate: float = 0.02  # Adagrad, id and SID tables
+    # Adagrad's first squared-gradient sum. A row's gradient is a share of a batch mean, about 1e-5: Keras's default of 0.1
+    # would leave every table where it started.
+    table_accumulator: float = 1e-6
+    labels: tuple[str, ...] = (CLICKED, ORDERED)  # what the data set records; without `ordered`, CTCVR is masked
+
+    def __post_init__(self) -> None:
+        rules = [
+            (self.batch_size > 1, f"batch_size must be at least 2, got {self.batch_size}"),
+            (self.dense_rate > 0 and self.table_rate > 0, "dense_rate and table_rate must be positive"),
+            (self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}"),
+            (self.table_accumulator > 0, f"table_accumulator must be positive, got {self.table_accumulator}"),
+            (CLICKED in self.labels and set(self.labels) <= {CLICKED, ORDERED},
+             f"labels must be [clicked] or [clicked, ordered], got {list(self.labels)}"),
+        ]
+        refuse([fault for holds, fault in rules if not holds])
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"labels": list(self.labels)}
+
+
+def preset(ranker: str, name: str) -> tuple[RankerConfig, TrainConfig]:
+    """The two configurations of a ranker. Raises ConfigError: unknown ranker or preset."""
+    if name not in PRESETS:
+        raise ConfigError(f"--preset expects one of {', '.join(PRESETS)}, got {name!r}")
+    network, training = RankerConfig(ranker=ranker), TrainConfig()
+    if name == "practical":
+        network = replace(network, align_loss_weight=0.01)
+    return network, training

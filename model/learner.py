@@ -1,0 +1,57 @@
+"""A ranker, its optimiser, and the two traced functions that a day needs: score it, learn from it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from features.names import CLICKED, ORDERED
+from features.spec import RANKING_INPUTS
+from model.config import TrainConfig
+from model.dataset import Arrays, Day, batches
+from model.optimisers import SplitOptimiser
+from model.rankers.trunk import Trunk
+
+SCORING_BATCH = 8192
+
+
+@dataclass
+class Learner:
+    ranker: Trunk
+    optimiser: SplitOptimiser
+    training: TrainConfig
+    step: Any = field(init=False)
+    score: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        def tensor(kind, *shape):
+            return tf.TensorSpec([None, *shape], kind)
+
+        features = {spec.name: tensor(spec.dtype, *spec.shape) for spec in RANKING_INPUTS}
+        labelled = {"features": features} | {name: tensor("float32") for name in (CLICKED, ORDERED, "order_weight")}
+        self.score = tf.function(self.ranker.score, input_signature=[features])
+        self.step = tf.function(self.one_step, input_signature=[labelled])
+
+    def one_step(self, batch):
+        with tf.GradientTape() as tape:
+            loss = self.ranker.compute_loss(batch, training=True)
+        self.optimiser.apply(tape, loss)
+        return loss
+
+    def predict(self, day: Day, codes: NDArray[np.int32]) -> Arrays:
+        """Scores of every row, in the day's order."""
+        parts = [{name: value.numpy() for name, value in self.score(features).items()}
+                 for features, _ in batches(day, codes, SCORING_BATCH)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def learn(self, day: Day, codes: NDArray[np.int32], seed: int) -> float:
+        """One pass over the day in an order given by (seed, day). Returns the mean loss."""
+        order_weight, total = float(ORDERED in self.training.labels), 0.0
+        for features, rows in batches(day, codes, self.training.batch_size, seed):
+            loss = self.step({
+                "features": features, CLICKED: day.clicked[rows].astype(np.float32),
+                ORDERED: day.ordered[rows].astype(np.float32), "order_weight": np.full(len(rows), order_weight, np.float32)})
+            total += float(loss) * len(rows)
+        return total / len(day)

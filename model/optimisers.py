@@ -1,0 +1,35 @@
+"""AdamW for dense layers, sparse Adagrad for tables.
+
+Adam's moments decay for rows that a batch does not touch: its time grows with the table and it over-moves rare ids. Adagrad
+touches the rows of the batch alone.
+"""
+
+import tensorflow as tf
+
+from model.config import TrainConfig
+
+
+class SplitOptimiser:
+    """Applies one step; its state is the two optimisers' variables, by name."""
+
+    def __init__(self, config: TrainConfig, dense: list[tf.Variable], tables: list[tf.Variable]):
+        self.dense, self.tables = dense, tables
+        self.adamw = tf.keras.optimizers.AdamW(config.dense_rate, weight_decay=config.weight_decay, jit_compile=False)
+        self.adagrad = tf.keras.optimizers.legacy.Adagrad(
+            config.table_rate, initial_accumulator_value=config.table_accumulator)
+        self.adamw.build(dense)
+        self.adagrad._create_all_weights(tables)
+
+    def apply(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
+        gradients = tape.gradient(loss, [*self.dense, *self.tables], unconnected_gradients=tf.UnconnectedGradients.NONE)
+        dense, tables = gradients[:len(self.dense)], gradients[len(self.dense):]
+        # A masked task leaves its head without gradient.
+        self.adamw.apply_gradients([(g, v) for g, v in zip(dense, self.dense, strict=True) if g is not None])
+        self.adagrad.apply_gradients([(g, v) for g, v in zip(tables, self.tables, strict=True) if g is not None])
+
+    def state(self) -> dict[str, tf.Variable]:
+        """What a checkpoint keeps: Adagrad's sums under their table's name, AdamW's step count and moments by position
+        (Keras's names for them are not unique)."""
+        moments = [variable for variable in self.adamw.variables if variable is not self.adamw._learning_rate]
+        return {table.name: self.adagrad.get_slot(table, "accumulator") for table in self.tables} | {
+            f"adamw/{n:03d}": variable for n, variable in enumerate(moments)}

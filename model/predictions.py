@@ -1,0 +1,36 @@
+"""Predictions of one ranker and seed: a Parquet file a day, each scored before that day was learnt from."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import ArtefactError
+from features.names import ORDERED
+from model.dataset import Arrays, Day
+
+
+def write_day(folder: Path, day: Day, scores: Arrays, labels: tuple[str, ...]) -> None:
+    """Replace <folder>/<ds>.parquet whole. `ctcvr` is null without order labels, `semantic_weight` without a gate."""
+    folder.mkdir(parents=True, exist_ok=True)
+    nulls = pa.nulls(len(day), pa.float32())
+    table = day.kept.append_column("ctr", pa.array(scores["ctr"]))
+    table = table.append_column("ctcvr", pa.array(scores["ctcvr"]) if ORDERED in labels else nulls)
+    weight = pa.array(scores["semantic_weight"]) if "semantic_weight" in scores else nulls
+    table = table.append_column("semantic_weight", weight)
+    beside = folder / f".{day.ds}.{os.getpid()}"
+    pq.write_table(table, beside)
+    os.replace(beside, folder / f"{day.ds}.parquet")
+
+
+def read_days(folder: Path, days: list[str]) -> pa.Table:
+    """The predictions of these days, in order of day and event_id; days without rows have no file.
+
+    Raises ArtefactError: none of the days was scored.
+    """
+    files = [folder / f"{ds}.parquet" for ds in days if (folder / f"{ds}.parquet").is_file()]
+    if not files:
+        raise ArtefactError(f"no predictions from {days[0]} to {days[-1]} in {folder}: run model.train_ranker over those days")
+    return pa.concat_tables([pq.read_table(file).append_column("ds", pa.array([file.stem] * pq.read_metadata(file).num_rows))
+                             for file in files])

@@ -1,0 +1,1 @@
+"""Rankers: short assemblies of layers on one trunk."""

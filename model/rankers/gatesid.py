@@ -1,0 +1,34 @@
+"""GateSID: semantic IDs, trusted as far as an item's maturity says (Eq. 2-10)."""
+
+import tensorflow as tf
+
+from model.layers.gate import MaturityGate
+from model.layers.shared_attention import SharedAttention
+from model.layers.sid_embedding import SidEmbedding
+from model.losses.contrastive import gated_infonce
+from model.rankers.trunk import Interest, Trunk, View
+
+
+class GateSid(Trunk):
+    """The gate mixes the SIDs' and the ids' attention, and weights how closely the two embeddings are aligned."""
+
+    def __init__(self, config, sizes, **kwargs):
+        super().__init__(config, sizes, **kwargs)
+        self.sids = SidEmbedding(config.levels, config.codes, config.sid_width, name="sids")
+        self.gate = MaturityGate(config.gate_hidden, name="gate")
+        self.attention = SharedAttention(config.sid_width, config.item_width, name="attention")
+
+    def interest(self, view: View) -> Interest:
+        sid_emb = self.sids(view.features["item_codes"])  # Eq. 2
+        semantic_weight = self.gate(view.item_emb, view.stats)  # Eq. 3
+        pooled = self.attention(  # Eq. 4-7
+            sid_emb, view.item_emb, self.sids(view.features["history_codes"]), view.history_item, view.mask, semantic_weight)
+        return Interest([sid_emb, pooled.output], semantic_weight, sid_emb)
+
+    def auxiliary_loss(self, view: View, interest: Interest) -> tf.Tensor:
+        """Weighted alignment of the batch's first rows with each other (Eq. 8-10)."""
+        rows = slice(None, self.config.align_rows)
+        contrast = gated_infonce(
+            interest.sid_emb[rows], view.item_emb[rows], interest.semantic_weight[rows], view.features["item_row"][rows],
+            self.config.temperature)
+        return self.config.align_loss_weight * contrast.loss

@@ -1,0 +1,146 @@
+"""What every ranker shares: inputs, id tables, the ranking MLP, two tasks, one optimiser.
+
+A ranker says in `interest` what it makes of candidate and history, and in `auxiliary_loss` what it adds to the loss. So a
+difference between two rankers is their idea's, not their plumbing's.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from features.names import CLICKED, ORDERED
+from features.spec import PADDING_ROW, RANKING_INPUTS
+from model.config import RankerConfig, TrainConfig
+from model.layers.gate import gate_stats
+from model.layers.id_table import IdTable
+from model.layers.mlp import Mlp
+from model.layers.sid_embedding import SidEmbedding
+from model.losses.esmm import click_loss, order_loss
+from model.optimisers import SplitOptimiser
+
+HOURS, WEEKDAYS = 24, 7
+REPEAT_AGE_EDGES = (1.0, 3.0, 7.0, 14.0, 28.0, 56.0)
+
+
+@dataclass(frozen=True)
+class TableSizes:
+    """Rows of the id tables: one more than the largest row of each index."""
+
+    items: int
+    users: int
+
+
+class View(NamedTuple):
+    """One batch as the rankers see it."""
+
+    features: dict[str, tf.Tensor]  # RANKING_INPUTS
+    item_emb: tf.Tensor  # float[B, D]
+    history_item: tf.Tensor  # float[B, L, D]
+    mask: tf.Tensor  # bool[B, L], True = real
+    stats: tf.Tensor  # float[B, 3], logarithms
+
+
+class Interest(NamedTuple):
+    """What a ranker hands to the MLP, and what it keeps for its auxiliary loss."""
+
+    vectors: list[tf.Tensor]  # float[B, *]
+    semantic_weight: tf.Tensor | None = None  # float[B, 1]
+    sid_emb: tf.Tensor | None = None  # float[B, S]
+
+
+class Trunk(tfrs.Model):
+    """The frame of a ranker; `interest` is its picture."""
+
+    def __init__(self, config: RankerConfig, sizes: TableSizes, **kwargs):
+        super().__init__(**kwargs)
+        self.config, self.sizes = config, sizes
+        self.items = IdTable(sizes.items, config.item_width, name="items")
+        self.users = IdTable(sizes.users, config.user_width, name="users")
+        self.mlp = Mlp(config.hidden, name="mlp")
+        self.ctr_head = tf.keras.layers.Dense(1, name="ctr_head")
+        self.cvr_head = tf.keras.layers.Dense(1, name="cvr_head")
+        self.click_task = tfrs.tasks.Ranking(loss=PerRowLoss(lambda y, logits: click_loss(y, logits[:, 0])))
+        self.order_task = tfrs.tasks.Ranking(loss=PerRowLoss(lambda y, logits: order_loss(y, logits[:, 0], logits[:, 1])))
+
+    def interest(self, view: View) -> Interest:
+        raise NotImplementedError
+
+    def auxiliary_loss(self, view: View, interest: Interest) -> tf.Tensor:
+        """float[], added to the ranking loss."""
+        return tf.zeros([])
+
+    def look_up(self, features: dict[str, tf.Tensor]) -> View:
+        history = features["history_rows"]
+        return View(
+            features, self.items(features["item_row"]), self.items(history), history != PADDING_ROW,
+            gate_stats(features["item_stats"]))
+
+    def logits(self, view: View, interest: Interest) -> tf.Tensor:
+        """float[B, 2]: CTR and CVR logits."""
+        features = view.features
+        hidden = self.mlp(tf.concat([
+            self.users(features["user_row"]), view.item_emb, view.stats, *interest.vectors,
+            tf.one_hot(features["hour_of_day"], HOURS), tf.one_hot(features["day_of_week"], WEEKDAYS),
+            repeat_columns(features["repeat_count"], features["repeat_age_days"]),
+            tf.math.log1p(tf.reduce_sum(tf.cast(view.mask, tf.float32), axis=-1, keepdims=True)),
+        ], axis=-1))
+        return tf.concat([self.ctr_head(hidden), self.cvr_head(hidden)], axis=-1)
+
+    def call(self, features):
+        """RANKING_INPUTS → {"ctr": float[B], "ctcvr": float[B]} and, where there is a gate, "semantic_weight": float[B]."""
+        view = self.look_up(features)
+        interest = self.interest(view)
+        chances = tf.sigmoid(self.logits(view, interest))
+        scores = {"ctr": chances[:, 0], "ctcvr": chances[:, 0] * chances[:, 1]}
+        if interest.semantic_weight is not None:
+            scores["semantic_weight"] = interest.semantic_weight[:, 0]
+        return scores
+
+    def score(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What serving exports and evaluation stores; see `call`. All inputs have the batch axis of RANKING_INPUTS."""
+        return self(features)
+
+    def compute_loss(self, inputs, training=False):
+        """Mean loss of {"features", "clicked", "ordered", "order_weight"}; order_weight 0 masks the CTCVR task."""
+        view = self.look_up(inputs["features"])
+        interest = self.interest(view)
+        logits = self.logits(view, interest)
+        loss = self.click_task(inputs[CLICKED], logits, compute_metrics=False)
+        loss += self.order_task(inputs[ORDERED], logits, sample_weight=inputs["order_weight"], compute_metrics=False)
+        return loss + self.auxiliary_loss(view, interest)
+
+    def tables(self) -> list[tf.Variable]:
+        """Every embedding table, trained by the sparse optimiser."""
+        return [part.table for part in self.submodules if isinstance(part, IdTable | SidEmbedding)]
+
+    def optimiser(self, config: TrainConfig) -> SplitOptimiser:
+        tables = self.tables()
+        names = {table.name for table in tables}
+        return SplitOptimiser(config, [v for v in self.trainable_variables if v.name not in names], tables)
+
+    def build_tables(self) -> "Trunk":
+        """Create every variable by one empty-handed call."""
+        self({spec.name: tf.zeros([1, *spec.shape], spec.dtype) for spec in RANKING_INPUTS})
+        return self
+
+
+class PerRowLoss(tf.keras.losses.Loss):
+    """A loss of ours, float[B], as tfrs.tasks wants it: the mean over the batch, rows weighted."""
+
+    def __init__(self, per_row):
+        super().__init__(reduction=tf.keras.losses.Reduction.SUM_OVER_BATCH_SIZE)
+        self.per_row = per_row
+
+    def call(self, y_true, y_pred):
+        return self.per_row(y_true, y_pred)
+
+
+def repeat_columns(count: tf.Tensor, age_days: tf.Tensor) -> tf.Tensor:
+    """How often and how long ago, float[B, 10]: log1p of both, never-taken flag, age bucket one-hot (zeros where never)."""
+    never = tf.cast(age_days < 0, tf.float32)
+    age = tf.maximum(age_days, 0.0)
+    bucket = tf.reduce_sum(tf.cast(age[:, tf.newaxis] >= tf.constant(REPEAT_AGE_EDGES), tf.int32), axis=-1)
+    buckets = tf.one_hot(bucket, len(REPEAT_AGE_EDGES) + 1) * (1 - never)[:, tf.newaxis]
+    return tf.concat([tf.stack([tf.math.log1p(count), tf.math.log1p(age), never], axis=-1), buckets], axis=-1)

@@ -1,0 +1,215 @@
+"""Train a ranker day by day: score a day with the model of the days before, then learn from it in one pass.
+
+    python -m model.train_ranker --ranker gatesid --from 2026-08-24 --as-of 2026-11-22 --codebook cb-20261122
+
+Starts from the newest checkpoint in [--from, --as-of), or fresh where there is none; so the nightly run is the same command
+with one day, and a killed run goes on from its last checkpoint to the same weights. A run that is already done does nothing.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from features.artefacts import read_manifest
+from features.clock import days_between, parse_as_of
+from features.errors import ArtefactError, ConfigError, GatesidError
+from features.layout import Layout
+from features.maturity import new_under_20_days, popular_over_300_days
+from features.names import (
+    CLICKED,
+    ORDERED,
+    TABLE_ITEM_INDEX,
+    TABLE_SEMANTIC_IDS,
+    TABLE_TRAINING_FRAME,
+    TABLE_USER_INDEX,
+)
+from infra.settings import load_settings
+from model import checkpoints
+from model.config import GATESID, PRESETS, RANKERS, RankerConfig, TrainConfig, preset
+from model.dataset import Arrays, Day, PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
+from model.learner import Learner
+from model.metrics import auc, gauc
+from model.predictions import write_day
+from model.rankers.trunk import TableSizes
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run is asked for."""
+
+    layout: Layout
+    network: RankerConfig
+    training: TrainConfig
+    seed: int
+    start: date
+    as_of: date
+    codebook: str | None  # None: a ranker without SIDs
+    checkpoint_every: int = 0  # days; 0 = only at the end
+
+    def checkpoint(self, as_of: date | str) -> Path:
+        return self.layout.checkpoint(self.network.ranker, self.seed, str(as_of))
+
+
+def run(job: Job, say=print) -> Path:
+    """Train up to job.as_of and return its checkpoint.
+
+    Raises ArtefactError: tables or SIDs are absent, a checkpoint does not fit; DataError: a day that cannot be learnt from.
+    """
+    target = job.checkpoint(job.as_of)
+    if target.exists():
+        refuse_other_run(job, checkpoints.check(target, job.codebook), target)
+        return target
+    needed = (TABLE_TRAINING_FRAME, TABLE_ITEM_INDEX, TABLE_USER_INDEX)
+    table = {name: PinnedTable.at(job.layout.table(name)) for name in needed}
+    sizes = TableSizes(items=table_rows(table[TABLE_ITEM_INDEX]), users=table_rows(table[TABLE_USER_INDEX]))
+    codes = no_codes(sizes.items)
+    if job.codebook is not None:
+        table[TABLE_SEMANTIC_IDS] = PinnedTable.at(job.layout.table(TABLE_SEMANTIC_IDS))
+        codes = read_codes(table[TABLE_SEMANTIC_IDS], table[TABLE_ITEM_INDEX], job.codebook)
+    learner, first, progress = begin(job, sizes, say)
+    reads = {name: pinned.version for name, pinned in table.items()}
+    days = days_between(first, job.as_of)
+    present = set(days_present(table[TABLE_TRAINING_FRAME]))
+    if not present.intersection(days):
+        raise ArtefactError(f"training_frame has no rows from {first} to before {job.as_of}: run spark_jobs.training_frame")
+    started, rows_done = time.monotonic(), 0
+    for number, ds in enumerate(days, start=1):
+        if ds not in present:
+            say(f"{ds} {number:03d}/{len(days):03d} | no rows")
+            continue
+        day = read_day(table[TABLE_TRAINING_FRAME], ds)
+        scores = learner.predict(day, codes)
+        write_day(job.layout.predictions(job.network.ranker, job.seed), day, scores, job.training.labels)
+        loss = learner.learn(day, codes, job.seed)
+        rows_done += len(day)
+        progress.append(day_report(day, scores, loss))
+        say(progress_line(progress[-1], number, len(days), rows_done, time.monotonic() - started))
+        reached = date.fromisoformat(ds) + timedelta(days=1)
+        if job.checkpoint_every and reached < job.as_of and number % job.checkpoint_every == 0:
+            save(job, learner, reached, reads, progress)
+    save(job, learner, job.as_of, reads, progress)
+    return target
+
+
+def begin(job: Job, sizes: TableSizes, say) -> tuple[Learner, date, list[dict[str, Any]]]:
+    """The learner to go on with, the first day it has not seen, and the days it has."""
+    folder = newest_checkpoint(job)
+    say(f"{job.network.ranker} s{job.seed} {'fresh' if folder is None else f'from {folder}'} | {sizes.items:,} item rows | "
+        f"{sizes.users:,} user rows | codebook {job.codebook} | {job.training}")
+    if folder is None:
+        ranker = checkpoints.fresh_ranker(job.network, sizes, job.seed)
+        return Learner(ranker, ranker.optimiser(job.training), job.training), job.start, []
+    restored = checkpoints.restore(folder, sizes, job.codebook)
+    refuse_other_run(job, restored.manifest, folder)
+    optimiser = restored.ranker.optimiser(job.training)
+    checkpoints.restore_slots(folder, restored.ranker, optimiser)
+    progress = json.loads((folder / checkpoints.PROGRESS).read_text())
+    return Learner(restored.ranker, optimiser, job.training), date.fromisoformat(folder.name), progress
+
+
+def newest_checkpoint(job: Job) -> Path | None:
+    """The checkpoint in [start, as_of) that knows most; half-written ones have no such name."""
+    folders = sorted(path for path in job.checkpoint(job.as_of).parent.glob("[0-9]*-[0-9]*-[0-9]*")
+                     if str(job.start) <= path.name < str(job.as_of))
+    return folders[-1] if folders else None
+
+
+def refuse_other_run(job: Job, manifest: dict[str, Any], folder: Path) -> None:
+    """Raises ArtefactError: the checkpoint is of other settings, so that going on from it would mix two runs."""
+    asked = {"ranker": job.network.to_json(), "training": job.training.to_json(), "codebook_version": job.codebook}
+    if differing := [name for name, value in asked.items() if manifest[name] != value]:
+        raise ArtefactError(f"{folder} was made with other settings of {', '.join(differing)}: "
+                            "use those, another --seed, or delete that seed's checkpoints")
+
+
+def save(job: Job, learner: Learner, as_of: date, reads: dict[str, int], progress: list[dict[str, Any]]) -> None:
+    checkpoints.save(
+        job.checkpoint(as_of), learner.ranker, learner.optimiser, codebook=job.codebook, progress=progress,
+        as_of=str(as_of), seed=job.seed, training=job.training.to_json(), reads=reads,
+        rows=sum(day["rows"] for day in progress))
+
+
+def day_report(day: Day, scores: Arrays, loss: float) -> dict[str, Any]:
+    """The figures of one day: what a progress line shows and a report plots."""
+    online = day.features["item_stats"][:, 0]
+    young, old = new_under_20_days(online), popular_over_300_days(online)
+    users, ctr = day.features["user_row"], scores["ctr"]
+    report = {"ds": day.ds, "rows": len(day), "loss": loss, "auc": auc(day.clicked, ctr),
+              "gauc_new": gauc(users[young], day.clicked[young], ctr[young]), "gauc_all": gauc(users, day.clicked, ctr)}
+    if "semantic_weight" in scores:
+        weight = scores["semantic_weight"]
+        report |= {"weight_new": mean(weight[young]), "weight_popular": mean(weight[old])}
+    return report
+
+
+def mean(values: NDArray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def progress_line(report: dict[str, Any], number: int, days: int, rows: int, seconds: float) -> str:
+    def shown(value, digits=3):
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    parts = [f"{report['ds']} {number:03d}/{days:03d} ({number / days:.1%})", f"rows {report['rows']:,}",
+             f"loss {report['loss']:.4f}", f"auc {shown(report['auc'])}",
+             f"gauc new {shown(report['gauc_new'])} all {shown(report['gauc_all'])}"]
+    if "weight_new" in report:
+        parts.append(f"w new {shown(report['weight_new'], 2)} pop {shown(report['weight_popular'], 2)}")
+    parts += [f"{rows / seconds / 1000:.1f}k ex/s", f"eta {seconds / number * (days - number) / 60:.1f}m"]
+    return " | ".join(parts)
+
+
+def recorded_labels(layout: Layout, dataset: str) -> tuple[str, ...]:
+    """What the data set records; both labels where events came from elsewhere (no prepared folder)."""
+    folder = layout.dataset(dataset)
+    return tuple(read_manifest(folder)["labels"]) if folder.exists() else (CLICKED, ORDERED)
+
+
+def live_codebook(layout: Layout) -> str:
+    if not layout.live_codebook_file.is_file():
+        raise ConfigError(f"no live codebook ({layout.live_codebook_file} is absent): give --codebook, or train one first")
+    return json.loads(layout.live_codebook_file.read_text())["version"]
+
+
+def parse(argv: list[str] | None) -> Job:
+    parser = argparse.ArgumentParser(prog="python -m model.train_ranker", description=__doc__.split("\n")[0])
+    parser.add_argument("--ranker", choices=RANKERS, required=True)
+    parser.add_argument("--from", dest="start", help="first day (default: the day before --as-of)")
+    parser.add_argument("--as-of", required=True, help="every day before this one; the checkpoint's name")
+    parser.add_argument("--seed", type=int, help="of weights and order (default: settings)")
+    parser.add_argument("--codebook", help="codebook version (default: the live one; base needs none)")
+    parser.add_argument("--preset", choices=PRESETS, default="practical")
+    parser.add_argument("--batch-size", type=int, help="rows a step (default: settings)")
+    parser.add_argument("--checkpoint-every", type=int, default=0, metavar="DAYS", help="also save every so many days")
+    given = parser.parse_args(argv)
+    settings = load_settings()
+    as_of = parse_as_of(given.as_of)
+    start = parse_as_of(given.start) if given.start else as_of - timedelta(days=1)
+    if start >= as_of:
+        raise ConfigError(f"--from must be before --as-of, got {start} and {as_of}")
+    network, training = preset(given.ranker, given.preset)
+    training = replace(training, labels=recorded_labels(settings.layout, settings.data.dataset),
+                       batch_size=given.batch_size or settings.training.batch_size)
+    codebook = (given.codebook or live_codebook(settings.layout)) if given.ranker == GATESID else None
+    return Job(settings.layout, network, training, settings.training.seed if given.seed is None else given.seed, start, as_of,
+               codebook, given.checkpoint_every)
+
+
+def main(argv: list[str] | None = None) -> int:
+    try:
+        print(run(parse(argv), say=lambda line: print(line, flush=True)))
+    except GatesidError as fault:
+        print(fault, file=sys.stderr)
+        return fault.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
