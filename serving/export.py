@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from features.artefacts import MANIFEST, Draft, new_artefact, read_manifest, sha256
 from features.clock import parse_as_of
 from features.errors import ArtefactError, GatesidError
-from features.layout import Layout, table_version
+from features.layout import Layout
 from features.names import ITEM_ID, TABLE_ITEM_INDEX, TABLE_USER_INDEX, USER_ID
 from features.spec import contract_hash
 from infra.settings import load_settings
@@ -85,14 +86,20 @@ def fill(draft: Draft, ranker: Any, items: EntityIndex, users: EntityIndex) -> N
     draft.manifest["rows"] = {"items": len(items), "users": len(users)}
 
 
-def read_index(layout: Layout, table: str, column: str, rows: int) -> tuple[EntityIndex, int]:
-    """The part of an index table that the model's table of `rows` rows covers, and the table's version."""
+def read_index(layout: Layout, table: str, column: str, version: int, rows: int) -> EntityIndex:
+    """The ids of an index table, at the version the model was trained with, that the model's table of `rows` rows covers.
+
+    Raises ArtefactError: the table or that version of it is gone.
+    """
     path = layout.table(table)
-    version = table_version(path)
-    found = DeltaTable(str(path), version=version).to_pyarrow_table(columns=[column, "row"])
+    try:
+        found = DeltaTable(str(path), version=version).to_pyarrow_table(columns=[column, "row"])
+    except (DeltaError, OSError) as fault:
+        raise ArtefactError(f"{path} cannot be read at version {version}, with which the model was trained ({fault}): "
+                            "restore the table, or train again") from fault
     ids, numbers = found[column].to_numpy(), found["row"].to_numpy()
     covered = numbers < rows
-    return EntityIndex(ids[covered], numbers[covered]), version
+    return EntityIndex(ids[covered], numbers[covered])
 
 
 def versions_of_day(layout: Layout, day: int) -> list[Path]:
@@ -118,12 +125,14 @@ def export_ranker(layout: Layout, ranker_name: str, as_of: str, seed: int) -> tu
         raise ArtefactError(f"99 models of {as_of} were exported already, a version has two digits for that: delete old ones")
     version = day * 100 + number
     restored = restore(checkpoint)
-    items, item_version = read_index(layout, TABLE_ITEM_INDEX, ITEM_ID, restored.ranker.sizes.items)
-    users, user_version = read_index(layout, TABLE_USER_INDEX, USER_ID, restored.ranker.sizes.users)
+    sizes = restored.ranker.sizes
+    reads = {table: restored.manifest["reads"][table] for table in (TABLE_ITEM_INDEX, TABLE_USER_INDEX)}
+    items = read_index(layout, TABLE_ITEM_INDEX, ITEM_ID, reads[TABLE_ITEM_INDEX], sizes.items)
+    users = read_index(layout, TABLE_USER_INDEX, USER_ID, reads[TABLE_USER_INDEX], sizes.users)
     with new_artefact(
         layout.model(ranker_name, version), kind=MODEL_KIND, version=version, ranker=ranker_name, seed=seed, as_of=as_of,
-        codebook_version=restored.manifest.get("codebook_version"), contract_hash=contract_hash(), checkpoint=source,
-        labels=restored.manifest.get("labels"), read={TABLE_ITEM_INDEX: item_version, TABLE_USER_INDEX: user_version},
+        codebook_version=restored.manifest["codebook_version"], contract_hash=contract_hash(), checkpoint=source,
+        labels=restored.manifest["training"]["labels"], reads=reads,
     ) as draft:
         fill(draft, restored.ranker, items, users)
     return version, draft.manifest
@@ -146,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = manifest["rows"]
     print(f"{flags.ranker} seed {seed} as of {as_of}: {rows['items']:,} items, {rows['users']:,} users, "
           f"codebook {manifest['codebook_version']}, exported against in-memory {manifest['golden_difference']:.1e}")
-    print(version)
+    print(settings.layout.model(flags.ranker, version))
     return 0
 
 

@@ -1,13 +1,12 @@
 """Checkpoint and index tables → a numbered model folder: `python -m serving.export`."""
 
-import sys
-from types import SimpleNamespace
+import shutil
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from features.artefacts import new_artefact, read_manifest
+from features.artefacts import read_manifest
 from features.layout import Layout
 
 pytestmark = pytest.mark.tf
@@ -15,20 +14,34 @@ pytestmark = pytest.mark.tf
 AS_OF = "2026-01-01"
 
 
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Two real checkpoints of a GateSID ranker with 40 item rows and 12 user rows."""
+    import model  # noqa: F401  (chooses the Keras version)
+    from model.checkpoints import fresh_ranker, save
+    from model.config import RankerConfig, TrainConfig
+    from model.rankers.trunk import TableSizes
+
+    layout = Layout(tmp_path_factory.mktemp("trained"))
+    training = TrainConfig(labels=("clicked",))
+    for seed in (1, 2):
+        ranker = fresh_ranker(RankerConfig(ranker="gatesid"), TableSizes(items=40, users=12), seed)
+        save(layout.checkpoint("gatesid", seed, AS_OF), ranker, ranker.optimiser(training), codebook="cb-2025-12-31",
+             progress=[], as_of=AS_OF, seed=seed, training=training.to_json(), reads={"item_index": 0, "user_index": 0}, rows=0)
+    return layout.home / "checkpoints"
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch, tiny):
-    """A state folder with indices that have grown since the tiny ranker was trained, and two checkpoints."""
+def home(tmp_path, monkeypatch, checkpoints):
+    """A state folder with the checkpoints and indices, of which the items' has grown since the training."""
     monkeypatch.setenv("GATESID_HOME", str(tmp_path))
     layout = Layout(tmp_path)
-    for table, column, letter, count in (("item_index", "item_id", "i", 60), ("user_index", "user_id", "u", 10)):
+    for table, column, letter, count in (("item_index", "item_id", "i", 38), ("user_index", "user_id", "u", 10)):
         rows = pa.table({column: [f"{letter}{n}" for n in range(count)], "row": pa.array(range(2, count + 2), pa.int32())})
         write_deltalake(layout.table(table), rows)
-    manifest = {"codebook_version": "cb-2025-12-31", "labels": ["clicked"]}
-    for seed in (1, 2):
-        with new_artefact(layout.checkpoint("gatesid", seed, AS_OF), kind="checkpoint", seed=seed, **manifest):
-            pass
-    restored = SimpleNamespace(ranker=tiny(), config=None, manifest=manifest)
-    monkeypatch.setitem(sys.modules, "model.checkpoints", SimpleNamespace(restore=lambda folder: restored))
+    later = pa.table({"item_id": ["born-later"], "row": pa.array([40], pa.int32())})
+    write_deltalake(layout.table("item_index"), later, mode="append")
+    shutil.copytree(checkpoints, layout.home / "checkpoints")
     return layout
 
 
@@ -38,27 +51,37 @@ def export(*flags):
     return main(["--ranker", "gatesid", "--as-of", AS_OF, *flags])
 
 
-def test_last_line_is_the_version_and_the_folder_is_there(home, capsys):
+def test_last_line_is_the_folder(home, capsys):
     assert export("--seed", "1") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "2026010101"
+    assert capsys.readouterr().out.splitlines()[-1] == str(home.home / "models" / "gatesid" / "2026010101")
     manifest = read_manifest(home.model("gatesid", 2026010101), kind="model", verify=True)
     assert {name: manifest[name] for name in ("version", "ranker", "seed", "as_of", "codebook_version", "labels")} == {
         "version": 2026010101, "ranker": "gatesid", "seed": 1, "as_of": AS_OF, "codebook_version": "cb-2025-12-31",
         "labels": ["clicked"]}
     assert manifest["checkpoint"]["path"] == "checkpoints/gatesid-s1/2026-01-01"
-    assert manifest["read"] == {"item_index": 0, "user_index": 0}
+    assert manifest["reads"] == {"item_index": 0, "user_index": 0}
 
 
-def test_index_holds_only_the_rows_that_the_models_table_has(home):
+def test_index_is_the_one_the_model_was_trained_with(home):
+    from serving.entity_index import ITEM_FILE, EntityIndex
+
     export("--seed", "1")
-    # The table has 40 rows, 2 of them reserved; the index has 60 ids by now.
-    assert read_manifest(home.model("gatesid", 2026010101))["rows"] == {"items": 38, "users": 10}
+    folder = home.model("gatesid", 2026010101)
+    assert read_manifest(folder)["rows"] == {"items": 38, "users": 10}
+    assert "born-later" not in EntityIndex.load(folder / ITEM_FILE).ids
+
+
+def test_index_version_that_is_gone_is_refused_and_nothing_is_written(home, capsys):
+    shutil.rmtree(home.table("user_index"))
+    assert export("--seed", "1") == 5
+    assert "user_index cannot be read at version 0" in capsys.readouterr().err
+    assert not home.model("gatesid", 2026010101).exists()
 
 
 def test_same_checkpoint_again_is_the_same_version(home, capsys):
     export("--seed", "1")
     export("--seed", "1")
-    assert capsys.readouterr().out.splitlines()[-1] == "2026010101"
+    assert capsys.readouterr().out.splitlines()[-1].endswith("/2026010101")
     assert [path.name for path in (home.home / "models" / "gatesid").iterdir()] == ["2026010101"]
 
 
@@ -68,7 +91,7 @@ def test_another_checkpoint_of_the_day_gets_the_next_number_whatever_the_ranker(
     (home.home / "models" / "base").mkdir()
     (home.home / "moved").rename(home.model("base", 2026010101))
     export("--seed", "2")
-    assert capsys.readouterr().out.splitlines()[-1] == "2026010102"
+    assert capsys.readouterr().out.splitlines()[-1].endswith("/2026010102")
 
 
 def test_absent_checkpoint_is_refused_with_its_path(home, capsys):
