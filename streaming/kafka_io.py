@@ -19,6 +19,7 @@ from features.errors import EnvironmentFault, StreamError
 
 TIME_TYPE, APPEND_TIME, CREATE_TIME = "message.timestamp.type", "LogAppendTime", "CreateTime"
 SESSION_TIMEOUT_MS = 6_000
+BOOTSTRAP_TIMEOUT_MS = 5_000
 
 
 class TopicPart(NamedTuple):
@@ -65,7 +66,7 @@ class Broker:
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         try:
-            self.admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=10_000)
+            self.admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
         except KafkaError as fault:
             raise unreachable(bootstrap, fault) from None
 
@@ -145,8 +146,8 @@ class Producer:
     def __init__(self, bootstrap: str, linger_ms: int = 5) -> None:
         try:
             self.producer = KafkaProducer(
-                bootstrap_servers=bootstrap, linger_ms=linger_ms, acks="all", batch_size=131_072, bootstrap_timeout_ms=10_000,
-                max_request_size=2_000_000)
+                bootstrap_servers=bootstrap, linger_ms=linger_ms, acks="all", batch_size=131_072, max_request_size=2_000_000,
+                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
         except KafkaError as fault:
             raise unreachable(bootstrap, fault) from None
         self.failed: list[Exception] = []
@@ -188,7 +189,7 @@ class GroupConsumer(ConsumerRebalanceListener):
                 auto_offset_reset="none", max_poll_records=max_records, session_timeout_ms=SESSION_TIMEOUT_MS,
                 heartbeat_interval_ms=1_500, max_partition_fetch_bytes=4_194_304, fetch_max_wait_ms=100,
                 partition_assignment_strategy=(CooperativeStickyAssignor,), allow_auto_create_topics=False,
-                bootstrap_timeout_ms=10_000)
+                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
         except KafkaError as fault:
             raise unreachable(bootstrap, fault) from None
         self.consumer.subscribe(list(topics), listener=self)
@@ -260,7 +261,7 @@ class GroupConsumer(ConsumerRebalanceListener):
 def read_range(bootstrap: str, part: TopicPart, start: int, end: int) -> Iterable[Records]:
     """The records of one partition in [start, end), outside any group."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none",
-                             max_poll_records=5_000, bootstrap_timeout_ms=10_000)
+                             max_poll_records=5_000, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
     try:
         tp = TopicPartition(*part)
         consumer.assign([tp])

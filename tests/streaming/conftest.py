@@ -40,15 +40,16 @@ class StreamUnderTest:
         self.config = config
         self.broker, self.producer = Broker(config.bootstrap), Producer(config.bootstrap, linger_ms=0)
         self.broker.ensure_topics({
-            config.events_topic: (config.partitions, {}), config.catalog_topic: (config.partitions, {"cleanup.policy": "compact"}),
-            config.dead_letters_topic: (1, {})})
+            config.events_topic: (config.partitions, {}),
+            config.catalog_topic: (config.partitions, {"cleanup.policy": "compact"}), config.dead_letters_topic: (1, {})})
         self.client = connect(config.valkey_url)
         self.running = []
 
     def store(self):
-        identity = Identity(self.broker.cluster_id(), self.config.events_topic, self.config.partitions, self.config.interval_ms,
-                            self.config.dedupe_horizon_ms)
-        return ValkeyStateStore(self.client, self.config.group, identity)
+        config = self.config
+        identity = Identity(self.broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms,
+                            config.dedupe_horizon_ms)
+        return ValkeyStateStore(self.client, config.group, identity)
 
     def maturity(self, online=None, log=None, store=None, config=None):
         config = config or self.config
@@ -56,7 +57,8 @@ class StreamUnderTest:
         return MaturityRole(
             config, store or self.store(), UserHistories(self.client, config.group), online, log or online, online,
             DeadLetters(self.producer, config.dead_letters_topic),
-            Heartbeats(self.producer, self.broker, config.events_topic, config.heartbeat_ms), Report(config, "maturity"), SystemClock())
+            Heartbeats(self.producer, self.broker, config.events_topic, config.heartbeat_ms), Report(config, "maturity"),
+            SystemClock())
 
     def start(self, role):
         """Run a role in a thread; call what is returned to stop it."""
@@ -83,7 +85,7 @@ class StreamUnderTest:
     def send(self, events, beat_ms=None):
         """Events (dicts with ingest_ms) in virtual time, then a heartbeat on every partition."""
         for event in events:
-            wire = {k: v for k, v in event.items() if k not in ("ingest_ms", "event_time_ms")} | {"event_time": event["event_time_ms"]}
+            wire = {k: v for k, v in event.items() if not k.endswith("_ms")} | {"event_time": event["event_time_ms"]}
             self.producer.send(self.config.events_topic, event["item_id"].encode(), msgspec.json.encode(wire),
                                time_ms=event["ingest_ms"])
         if beat_ms is not None:

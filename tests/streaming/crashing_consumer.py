@@ -1,6 +1,7 @@
 """A maturity consumer that kills itself with SIGKILL at a stated step: run by test_crash.py as a process of its own.
 
-    python crashing_consumer.py CONFIG.json STEP NUMBER      the NUMBER-th time that STEP is reached; STEP `never`: runs until it has caught up
+    python crashing_consumer.py CONFIG.json STEP NUMBER      the NUMBER-th time that STEP is reached; STEP `never`: runs
+    until it has caught up
 """
 
 import json
@@ -48,7 +49,8 @@ def main(config_file, step, number):
     given = json.loads(Path(config_file).read_text())
     config = StreamConfig(**given | {"home": Path(given["home"])})
     bomb, broker, producer = Bomb(step, int(number)), Broker(config.bootstrap), Producer(config.bootstrap)
-    identity = Identity(broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms, config.dedupe_horizon_ms)
+    identity = Identity(broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms,
+                        config.dedupe_horizon_ms)
     client = connect(config.valkey_url)
     store = ValkeyStateStore(client, config.group, identity)
     online, log = MemorySink(), LakeSink(config.layout.table(TABLE_MATURITY_LOG), config.group, config.events_topic)

@@ -9,7 +9,7 @@ import pytest
 from features.clock import SystemClock
 from features.errors import StreamError
 from features.events import Reason
-from streaming.kafka_io import TopicPart, read_range
+from streaming.kafka_io import Records, TopicPart, read_range
 from streaming.sinks import MemorySink
 
 pytestmark = pytest.mark.kafka
@@ -52,7 +52,8 @@ def test_user_histories_are_pushed_as_they_are_known(stream, make_events, wait_u
 
 def test_bad_records_are_buried_with_their_reason_and_good_ones_pass(stream, wait_until):
     good = {"event_id": "e", "event_type": "click", "user_id": "u", "item_id": "i", "event_time": T0}
-    bad = [(b"i", b"{poison", Reason.MALFORMED), (b"i", b"[]", Reason.WRONG_TYPE), (None, json.dumps(good).encode(), Reason.KEY_MISMATCH),
+    bad = [(b"i", b"{poison", Reason.MALFORMED), (b"i", b"[]", Reason.WRONG_TYPE),
+           (None, json.dumps(good).encode(), Reason.KEY_MISMATCH),
            (b"i", json.dumps(good | {"event_type": "view"}).encode(), Reason.UNKNOWN_EVENT_TYPE),
            (b"i", json.dumps(good | {"event_time": T0 + 3_600_000}).encode(), Reason.FUTURE),
            (b"i", json.dumps(good | {"event_time": T0 - 8 * DAY_MS}).encode(), Reason.TOO_OLD),
@@ -82,7 +83,8 @@ def test_live_ticks_complete_in_silence(stream, wait_until):
     sink, now = MemorySink(), SystemClock().now_ms()
     end = stream.start(stream.maturity(sink))
     assert wait_until(lambda: stream.config.ready_file("maturity").is_file())
-    stream.send([{"event_id": "e", "event_type": "impression", "user_id": "u", "item_id": "i", "event_time_ms": now, "ingest_ms": 0}])
+    stream.send([{"event_id": "e", "event_type": "impression", "user_id": "u", "item_id": "i", "event_time_ms": now,
+                  "ingest_ms": 0}])
     sent = time.monotonic()
     assert wait_until(lambda: sink.latest, 15)
     took = time.monotonic() - sent
@@ -142,7 +144,8 @@ def test_a_zombie_is_fenced_loads_again_and_loses_nothing(stream, make_events, t
         chunk = slice(at, at + 20)
         if at >= len(records):
             break
-        role.handle(part, type(records)(records.offset[chunk], records.time_ms[chunk], records.key[chunk], records.value[chunk]))
+        columns = (records.offset, records.time_ms, records.key, records.value)
+        role.handle(part, Records(*(column[chunk] for column in columns)))
         fenced += len(role.fenced)
         role.settle(idle=n % 2 == 0)
     for role in roles:
@@ -156,8 +159,8 @@ def test_a_zombie_is_fenced_loads_again_and_loses_nothing(stream, make_events, t
 def read_all(stream, part):
     end = stream.broker.end_offsets(part.topic, [part.partition])[part.partition]
     found = list(read_range(stream.config.bootstrap, part, 0, end))
-    return type(found[0])(np.concatenate([r.offset for r in found]), np.concatenate([r.time_ms for r in found]),
-                          [k for r in found for k in r.key], [v for r in found for v in r.value])
+    return Records(np.concatenate([r.offset for r in found]), np.concatenate([r.time_ms for r in found]),
+                   [k for r in found for k in r.key], [v for r in found for v in r.value])
 
 
 def test_state_beyond_the_log_is_refused(stream):

@@ -33,7 +33,8 @@ def test_no_kill_loses_or_repeats_a_row(stream, make_events, truth_of, with_sett
 
     def run(step, number):
         command = [sys.executable, str(Path(__file__).with_name("crashing_consumer.py")), str(file), step, str(number)]
-        return subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60)
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
     for step, number in KILLS:
         done = run(step, number)

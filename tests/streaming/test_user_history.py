@@ -21,8 +21,9 @@ def histories(valkey):
 def batch(*takes):
     """(event_id, kind, user, item, seconds) …"""
     n = len(takes)
-    return Events(np.arange(n), [t[0] for t in takes], np.array([KINDS[t[1]] for t in takes], np.int8), [t[2] for t in takes],
-                  [t[3] for t in takes], np.array([T0 + 1000 * t[4] for t in takes]), np.zeros(n, np.int64), [None] * n, [None] * n)
+    ids, kinds, users, items, seconds = zip(*takes, strict=True)
+    return Events(np.arange(n), list(ids), np.array([KINDS[kind] for kind in kinds], np.int8), list(users), list(items),
+                  T0 + 1000 * np.array(seconds), np.zeros(n, np.int64), [None] * n, [None] * n)
 
 
 def test_takes_are_clicks_and_orders_oldest_first(histories):

@@ -1,0 +1,94 @@
+"""`verify` finds every kind of difference; the commands' doors."""
+
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from features.errors import ArtefactError
+from streaming.__main__ import build_parser, main
+from streaming.config import StreamConfig
+from streaming.maturity_state import Rows
+from streaming.sinks import LakeSink
+from streaming.verify import verify
+
+T0 = 1_767_225_600_000
+ROWS = [("a", T0, 1, 0), ("a", T0 + 10_000, 2, 0), ("b", T0 + 10_000, 1, 1)]
+
+
+@pytest.fixture
+def tables(tmp_path, write_maturity):
+    """tables(streamed, rebuilt) -> the verdict on 2026-01-01."""
+    def write(streamed, rebuilt):
+        sink = LakeSink(tmp_path / "lake" / "item_maturity_log", "g", "events")
+        for partition, row in enumerate(streamed):
+            sink.push({partition: Rows([row[0]], *(np.array([value]) for value in row[1:]))})
+        write_maturity(tmp_path, *zip(*rebuilt, strict=True))
+        return verify(StreamConfig(tmp_path, "nowhere:1", "redis://nowhere:1"), date(2026, 1, 1), date(2026, 1, 2))
+    return write
+
+
+def test_equal_tables_have_nothing_to_tell(tables):
+    verdict = tables(ROWS, [*ROWS, ("a", T0 + 86_400_000, 9, 9)])
+    assert (verdict.streamed, verdict.rebuilt, verdict.differing) == (3, 3, 0)
+
+
+def test_a_row_too_many_too_few_or_of_another_value_is_shown(tables):
+    verdict = tables([*ROWS[:2], ("b", T0 + 10_000, 1, 2)], [*ROWS[1:], ("c", T0, 1, 0)])
+    assert verdict.differing == 4
+    assert "  only in the rebuild: c at 2026-01-01 00:00:00Z: 1 impressions, 0 clicks" in verdict.lines()
+
+
+def test_a_row_that_stands_twice_differs(tables):
+    verdict = tables([*ROWS, ROWS[0]], ROWS)
+    assert verdict.differing == 1
+    assert "stand twice" in verdict.lines()[-1]
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(ArtefactError, match="run `python -m streaming run --role maturity` first"):
+        verify(StreamConfig(tmp_path, "nowhere:1", "redis://nowhere:1"), date(2026, 1, 1), date(2026, 1, 2))
+
+
+def test_the_watermark_command_says_no_with_its_exit_code(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GATESID_HOME", str(tmp_path))
+    assert main(["watermark", "--at-least", "2026-01-02"]) == 1
+    assert "not yet" in capsys.readouterr().out
+
+
+def test_verify_compares_the_day_before_by_default(tmp_path, monkeypatch, capsys, write_maturity):
+    monkeypatch.setenv("GATESID_HOME", str(tmp_path))
+    log = LakeSink(tmp_path / "lake" / "item_maturity_log", "g", "events")
+    log.push({0: Rows(["a"], np.array([T0]), np.array([1]), np.array([0]))})
+    write_maturity(tmp_path, ["a"], [T0], [1], [0])
+    assert main(["verify", "--as-of", "2026-01-02"]) == 0
+    write_maturity(tmp_path, ["z"], [T0], [1], [0])
+    assert main(["verify", "--as-of", "2026-01-02"]) == 1
+    assert "only in the rebuild: z" in capsys.readouterr().out
+
+
+def test_an_absent_broker_is_told_with_the_remedy(tmp_path, monkeypatch, capsys, free_port):
+    monkeypatch.setenv("GATESID_HOME", str(tmp_path))
+    monkeypatch.setenv("GATESID_KAFKA", f"127.0.0.1:{free_port()}")
+    assert main(["status"]) == 3
+    assert "does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "seed", "replay", "send", "status", "verify", "watermark"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        build_parser().parse_args([command, "--help"])
+    assert stopped.value.code == 0
+    assert len(capsys.readouterr().out) > 100
+
+
+def test_a_day_that_is_none_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["seed", "--as-of", "tomorrow"])
+    assert "YYYY-MM-DD" in capsys.readouterr().err
+
+
+def test_arrow_columns_are_the_contract(tmp_path):
+    sink = LakeSink(tmp_path / "log", "g", "events")
+    assert sink.table.schema.field("tick").type == pa.timestamp("us", tz="UTC")
