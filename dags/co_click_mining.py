@@ -1,5 +1,7 @@
 """Every day: which items are taken together, from the events of the day before."""
 
+from airflow.sdk import chain
+
 from dags.policy import DAYS, PAIRS, announce, check, command, pipeline, watermark
 
 DOC = """
@@ -16,4 +18,4 @@ Runs at 00:10 UTC for the day that has ended; by hand with `{"as_of": "2026-11-2
 """
 
 with pipeline("co_click_mining", DOC, schedule="10 0 * * *") as dag:
-    watermark() >> check("events") >> command("co_click", "spark_jobs.co_click", *DAYS) >> announce(PAIRS)
+    chain(watermark(), check("events"), command("co_click", "spark_jobs.co_click", *DAYS), announce(PAIRS))

@@ -1,5 +1,7 @@
 """When pairs are mined: a SID for every item that has none yet, in the live codebook."""
 
+from airflow.sdk import chain
+
 from dags.policy import AS_OF, PAIRS, SIDS, announce, check, command, pipeline, result
 
 DOC = """
@@ -23,4 +25,4 @@ with pipeline("nightly_sids", DOC, schedule=[PAIRS]) as dag:
     codebook = command("codebook", "features.live_codebook")
     assign_sids = command("sid_assignment", "spark_jobs.sid_assignment", "--as-of", AS_OF, *CODEBOOK)
     materialize = command("materialize", "features.materialize", "--as-of", AS_OF, *CODEBOOK, "--only", "semantic_ids", "items")
-    [codebook, check("items")] >> assign_sids >> check("semantic_ids", *CODEBOOK) >> materialize >> announce(SIDS)
+    chain([codebook, check("items")], assign_sids, check("semantic_ids", *CODEBOOK), materialize, announce(SIDS))

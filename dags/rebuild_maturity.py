@@ -1,5 +1,7 @@
 """Every day: maturity rebuilt from raw events, and the stream's own rows compared with it."""
 
+from airflow.sdk import chain
+
 from dags.policy import DAYS, command, pipeline, watermark
 
 DOC = """
@@ -18,4 +20,4 @@ Runs at 03:40 UTC for the day that has ended; by hand with `{"as_of": "2026-11-2
 """
 
 with pipeline("rebuild_maturity", DOC, schedule="40 3 * * *") as dag:
-    watermark() >> command("item_stats", "spark_jobs.item_stats", *DAYS) >> command("verify", "streaming", "verify", *DAYS)
+    chain(watermark(), command("item_stats", "spark_jobs.item_stats", *DAYS), command("verify", "streaming", "verify", *DAYS))

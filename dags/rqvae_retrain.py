@@ -1,5 +1,7 @@
 """Every week: a new encoder and codebook from all pairs, published beside the live ones if they are good enough."""
 
+from airflow.sdk import chain
+
 from dags.policy import AS_OF, check, command, pipeline, result
 
 DOC = """
@@ -20,4 +22,4 @@ Runs on Mondays at 04:30 UTC; by hand with `{"as_of": "2026-11-22"}`.
 with pipeline("rqvae_retrain", DOC, schedule="30 4 * * 1") as dag:
     train_encoder = command("train_encoder", "model.train_encoder", "--as-of", AS_OF)
     train_rqvae = command("train_rqvae", "model.train_rqvae", "--as-of", AS_OF, "--encoder", result("train_encoder"))
-    check("items") >> train_encoder >> train_rqvae
+    chain(check("items"), train_encoder, train_rqvae)

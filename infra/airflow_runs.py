@@ -26,6 +26,8 @@ POLL_S = 2.0
 APPEAR_S = 180.0
 UNFINISHED = ("queued", "running")
 SETTLED = ("success", "failed", "upstream_failed", "skipped", "removed")
+SAID = (*SETTLED, "running", "up_for_retry")
+SILENT_S = 90.0  # how long a busy server may leave a question unanswered
 LOG_LINES = 25
 
 OnTask = Callable[[str], None]
@@ -90,7 +92,7 @@ def trigger(dag_id: str, conf: dict[str, Any] | None = None, settings: Settings 
         if airflow.call("GET", f"/api/v2/dags/{dag_id}", missing_is_none=True):
             break
     else:
-        raise EnvironmentFault(f"Airflow does not know the DAG {dag_id}: is the name right, does `python dags/{dag_id}.py` run?")
+        raise EnvironmentFault(f"Airflow knows no DAG {dag_id}: is the name right, does `python dags/{dag_id}.py` run?")
     airflow.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
     going = airflow.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?" + urlencode({"state": UNFINISHED, "limit": 100}, doseq=True))
     for run in going["dag_runs"]:
@@ -109,21 +111,28 @@ def wait(dag_id: str, run_id: str, on_task: OnTask | None = None, settings: Sett
     """
     airflow = Airflow(settings or load_settings())
     said: dict[str, tuple[str, int]] = {}
+    answered = time.monotonic()
     for _ in until(None):
-        state = airflow.call("GET", airflow.run_path(dag_id, run_id))["state"]
-        tasks = airflow.tasks(dag_id, run_id)
+        try:
+            state = airflow.call("GET", airflow.run_path(dag_id, run_id))["state"]
+            tasks = airflow.tasks(dag_id, run_id)
+            answered = time.monotonic()
+        except EnvironmentFault:
+            if time.monotonic() - answered > SILENT_S:
+                raise
+            continue
         for task in tasks:
             now = (task["state"], task["try_number"])
-            if task["state"] in (*SETTLED, "running", "up_for_retry") and said.get(task["task_id"]) != now:
-                said[task["task_id"]] = now
-                if on_task:
-                    on_task(describe(dag_id, task))
+            if on_task and task["state"] in SAID and said.get(task["task_id"]) != now:
+                on_task(describe(dag_id, task))
+            said[task["task_id"]] = now
         if state not in UNFINISHED:
             break
     if state != "success":
         failed = [task for task in tasks if task["state"] == "failed"]
         ends = "\n".join(f"  {task['task_id']}:\n{airflow.log_end(dag_id, run_id, task)}" for task in failed)
-        raise RunFailed(f"the DAG {dag_id} ended as {state}; failed: {', '.join(t['task_id'] for t in failed) or 'none'}.\n{ends}\n"
+        names = ", ".join(task["task_id"] for task in failed) or "no task"
+        raise RunFailed(f"the DAG {dag_id} ended as {state}, at {names}.\n{ends}\n"
                         f"  What to do is in the DAG's documentation: {airflow.url}/dags/{dag_id}")
 
 
