@@ -51,7 +51,9 @@ def check_events(faults: Faults, columns: EventColumns, clock: Clock) -> tuple[p
         warnings["time without an offset taken as UTC"] = happened.naive
     good = np.flatnonzero(~faults.bad)
     good = good[np.argsort(ingested.ms[good], kind="stable")]
-    context = as_context(table.select(list(columns.context)).take(good))
+    context = pa.nulls(len(good), pa.string())
+    if columns.context:
+        context = as_context(table.select(list(columns.context)).take(good))
     whole = pa.Table.from_arrays([
         ids.take(good), kinds.take(good), user.take(good), item.take(good), pa.array(happened.ms[good]),
         pa.array(ingested.ms[good]), pa.nulls(len(good), pa.string()) if request is None else request.take(good), context,
@@ -113,8 +115,6 @@ def unmatched(events: pa.Table) -> dict[str, int]:
 
 def as_context(fields: pa.Table) -> pa.Array:
     """JSON objects of the fields that are there."""
-    if not fields.column_names:
-        return pa.nulls(fields.num_rows, pa.string())
     rows = ({name: value for name, value in row.items() if value is not None} for row in fields.to_pylist())
     return pa.array([json.dumps(row, default=str, sort_keys=True, ensure_ascii=False) if row else None for row in rows],
                     pa.string())
