@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,10 @@ def test_a_name_that_is_no_folder_name_is_bad_usage(home, capsys):
     assert stopped.value.code == 2
 
 
-def test_help_shows_every_command():
+def test_help_shows_every_command_and_so_does_the_readme():
     done = subprocess.run([sys.executable, "-m", "infra.datasets", "--help"], capture_output=True, text=True, check=True)
-    for part in ("prepare complete_journey", "prepare own --events", "load NAME --from"):
+    readme = (Path(__file__).resolve().parents[3] / "infra" / "datasets" / "README.md").read_text()
+    for part in ("prepare complete_journey", "prepare kuairand", "prepare own --events", "prepare simulator", "validate own",
+                 "load NAME --from"):
         assert part in done.stdout
+        assert part in readme

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from features.artefacts import read_manifest
 from features.clock import day_start_ms
 from features.errors import ConfigError, DataError, SchemaError
 from infra.datasets import own
+from infra.datasets.mapping import read_mapping
 
 T0 = day_start_ms(pd.Timestamp("2026-11-20").date())
 
@@ -349,3 +351,12 @@ def test_every_fault_of_a_mapping_is_listed(shop):
         assert part in str(fault.value)
     with pytest.raises(ConfigError, match=r"time_unit must be one of.*'zap'.*expected one of impression"):
         shop(columns='[events]\ntime_unit = "h"\n[events.types]\nview = "zap"\n')
+
+
+def test_the_mapping_of_the_readme_is_valid(tmp_path):
+    readme = (Path(__file__).resolve().parents[3] / "infra" / "datasets" / "README.md").read_text()
+    file = tmp_path / "columns.toml"
+    file.write_text(readme.split("```toml\n")[1].split("```")[0])
+    mapping = read_mapping(file)
+    assert mapping.events.types == {"view": "impression", "purchase": "order"}
+    assert mapping.items.attributes == ("brand", "category", "colour")
