@@ -1,13 +1,15 @@
 """What the encoder sees of an item: one token for its text, one for its own vector, one per attribute field.
 
 Training and inference share this code, so a value means the same in both. An attribute's token is looked up in a
-vocabulary; a value the training never saw takes its field's row 0 and still carries the meaning of its words.
+vocabulary; a value the training never saw takes its field's row 0 and still carries the meaning of its words. A value
+without a letter ("4711") is an id or a number: its spelling means nothing, so it has no words.
 """
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,8 @@ from features.text_vectors import clean_text, text_vectors
 MAX_FIELDS = 12
 MAX_VALUES_PER_FIELD = 4_096
 MIN_VALUE_COUNT = 2
-TEXT_TOKEN, VECTOR_TOKEN, FIRST_FIELD_TOKEN = 0, 1, 2
+TEXT_TOKEN, VECTOR_TOKEN, FIRST_FIELD_TOKEN = 0, 1, 2  # places of the tokens
+UNKNOWN_ID = "#"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class ContentSchema:
         return sum(1 + len(known) for known in self.values)
 
     def value_rows(self) -> list[dict[str, int]]:
-        """Per field: value -> row of the value table; "" -> the field's row 0."""
+        """Per field: value -> row of the value table; "" and any other -> the field's row 0."""
         tables, first = [], 0
         for known in self.values:
             tables.append({"": first} | {value: first + 1 + n for n, value in enumerate(known)})
@@ -126,20 +129,20 @@ def content_fault(item: ItemContent, vector_width: int) -> str | None:
 
 
 def content_keys(items: Sequence[ItemContent], schema: ContentSchema) -> list[ContentKey]:
-    """Raises DataError naming every faulty position (the first five spelled out)."""
+    """What the encoder can tell apart: an id that it never saw becomes UNKNOWN_ID, for it has neither a row nor words.
+
+    Raises DataError: items that cannot be encoded (the first five spelled out).
+    """
     if faults := content_faults(items, schema):
         shown = "; ".join(f"item at {position}: {fault}" for position, fault in list(faults.items())[:5])
         raise DataError(f"{len(faults)} of {len(items)} items cannot be encoded ({shown}): correct or leave them out")
-    cleaned: dict[str, str] = {}
+    clean, known = lru_cache(maxsize=None)(clean_text), schema.value_rows()
 
-    def clean(text: str | None) -> str:
-        if not text:
-            return ""
-        if text not in cleaned:
-            cleaned[text] = clean_text(text)
-        return cleaned[text]
+    def value(item: ItemContent, f: int) -> str:
+        cleaned = clean(item.attributes.get(schema.fields[f]))
+        return cleaned if cleaned in known[f] or words_of(cleaned) else UNKNOWN_ID
 
-    return [ContentKey(clean(item.title), tuple(clean(item.attributes.get(field)) for field in schema.fields),
+    return [ContentKey(clean(item.title), tuple(value(item, f) for f in range(len(schema.fields))),
                        own_vector(item.vector) if schema.vector_width else b"") for item in items]
 
 
@@ -158,13 +161,17 @@ def tokenise(keys: Sequence[ContentKey], schema: ContentSchema) -> TokenBatch:
     for n, key in enumerate(keys):
         text_rows[n, TEXT_TOKEN] = text_row.setdefault(key.text, len(text_row))
         for f, value in enumerate(key.values):
-            text_rows[n, FIRST_FIELD_TOKEN + f] = text_row.setdefault(value, len(text_row))
+            text_rows[n, FIRST_FIELD_TOKEN + f] = text_row.setdefault(words_of(value), len(text_row))
             value_rows[n, f] = rows[f].get(value, rows[f][""])
         if key.vector:
             vectors[n] = np.frombuffer(key.vector, np.float32)
-    present = text_rows > 0
-    present[:, VECTOR_TOKEN] = [bool(key.vector) for key in keys]
+    present = np.array([[bool(key.text), bool(key.vector), *map(bool, key.values)] for key in keys], bool)
+    present = present.reshape(len(keys), schema.num_tokens)
     return TokenBatch(text_vectors(list(text_row)), text_rows, value_rows, vectors, present)
+
+
+def words_of(value: str) -> str:
+    return value if any(map(str.isalpha, value)) else ""
 
 
 def schema_to_json(schema: ContentSchema) -> dict[str, Any]:

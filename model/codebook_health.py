@@ -1,0 +1,117 @@
+"""Is a codebook fit to be published? Its figures, and the limits below which it is refused.
+
+A collapsed codebook gives a ranker no way to tell new items apart, and no later metric says so: offline AUC hardly moves,
+since old items have behaviour. So health is a gate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+
+from features.encoder import Quantiser
+from features.errors import DataError
+from features.sid import quantise
+
+HIT_AT = 30
+# Held-out pairs that are looked up; the standard error of a share is then below 1 %.
+MAX_QUERIES = 4_000
+
+
+@dataclass(frozen=True)
+class HealthLimits:
+    """What is refused. A level is judged by the codes it could use: no more than it has distinct residuals."""
+
+    # Half of a level unused: half of that level's embedding rows would never be trained.
+    min_coverage: float = 0.5
+    # Below, a few codes hold nearly everything; trained codebooks stand at .85, k-means without balance at .80.
+    min_level_1_perplexity: float = 0.3
+    # Above, a SID says less than a category: most contents share theirs with a different content.
+    max_collision_rate_contents: float = 0.5
+    # Below, the codes lose more of a vector than they keep.
+    min_explained_variance: float = 0.5
+
+
+def codebook_health(vectors: np.ndarray, quantiser: Quantiser, reconstruction: np.ndarray, content_rows: np.ndarray,
+                    ) -> dict[str, Any]:
+    """Figures of a codebook over the catalogue it was trained on.
+
+    Args:
+      vectors, reconstruction: float32[n, D] of the distinct contents.
+      content_rows: int[items], the content of each item.
+    Returns:
+      levels: per level codes used, usable (at most: distinct residuals), coverage = used / usable, dead codes, perplexity
+        (2^entropy of the codes' shares) and its share of usable. Collision rate: the share of items (contents) whose SID
+        another item (content) has. Largest bucket: the most items (contents) with one SID. Explained variance: 1 - squared
+        reconstruction error / variance.
+    """
+    found = quantise(quantiser.latents(vectors), quantiser.codebooks)
+    size = quantiser.codebooks.shape[1]
+    _, bucket, contents_in = np.unique(found.codes, axis=0, return_inverse=True, return_counts=True)
+    items_in = np.bincount(bucket.ravel()[content_rows], minlength=len(contents_in))
+    error = float(np.square(reconstruction - vectors).sum(axis=1).mean())
+    variance = float(np.square(vectors - vectors.mean(axis=0)).sum(axis=1).mean())
+    return {
+        "levels": [level_health(found.codes[:, n], found.residuals[:, n], size) for n in range(found.codes.shape[1])],
+        "contents": len(vectors), "items": len(content_rows), "distinct_sids": len(contents_in),
+        "collision_rate_items": float(items_in[items_in > 1].sum() / max(len(content_rows), 1)),
+        "collision_rate_contents": float(contents_in[contents_in > 1].sum() / len(vectors)),
+        "largest_bucket_items": int(items_in.max(initial=0)), "largest_bucket_contents": int(contents_in.max()),
+        "reconstruction_error": error, "explained_variance": 1 - error / variance if variance > 0 else 1.0,
+    }
+
+
+def level_health(codes: np.ndarray, residuals: np.ndarray, size: int) -> dict[str, Any]:
+    usable = min(size, len(np.unique(residuals, axis=0)))
+    count = np.bincount(codes, minlength=size)
+    share = count[count > 0] / count.sum()
+    perplexity = float(np.exp2(-(share * np.log2(share)).sum()))
+    return {"used": int((count > 0).sum()), "usable": usable, "coverage": float((count > 0).sum() / usable),
+            "dead_codes": int((count == 0).sum()), "perplexity": perplexity, "perplexity_share": perplexity / usable}
+
+
+def hit_at(vectors: np.ndarray, pairs: np.ndarray, k: int = HIT_AT) -> float | None:
+    """The share of pairs whose second content is among the k most similar (cosine) to the first; None without pairs.
+
+    Args:
+      vectors: float32[n, D]; pairs: int[P, 2], each looked up in both directions; of more than MAX_QUERIES, a fixed sample.
+    """
+    if not len(pairs):
+        return None
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    both = both[np.random.default_rng(0).permutation(len(both))[:MAX_QUERIES]]
+    unit = np.ascontiguousarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+    index = faiss.IndexFlatIP(unit.shape[1])
+    index.add(unit)
+    found = index.search(unit[both[:, 0]], min(k + 1, len(unit)))[1]
+    others = np.where(found == both[:, :1], -1, found)  # a content is no answer to itself
+    # Where duplicates pushed the content itself out of the list, the list is one too long.
+    others[(found != both[:, :1]).all(axis=1), -1] = -1
+    return float((others == both[:, 1:]).any(axis=1).mean())
+
+
+def check_health(health: Mapping[str, Any], limits: HealthLimits | None = None) -> None:
+    """Raises DataError naming every figure beyond its limit."""
+    limits = limits or HealthLimits()
+    faults = [f"level {n + 1} uses {level['used']} of {level['usable']} codes, {level['coverage']:.1%}, at least "
+              f"{limits.min_coverage:.0%} expected" for n, level in enumerate(health["levels"])
+              if not level["coverage"] >= limits.min_coverage]
+    first = health["levels"][0]
+    if not first["perplexity_share"] >= limits.min_level_1_perplexity:
+        faults.append(f"level 1 perplexity is {first['perplexity']:.1f} of {first['usable']}, at least "
+                      f"{limits.min_level_1_perplexity:.0%} expected")
+    if not health["collision_rate_contents"] <= limits.max_collision_rate_contents:
+        faults.append(f"{health['collision_rate_contents']:.1%} of different contents share a SID, at most "
+                      f"{limits.max_collision_rate_contents:.0%} expected")
+    if not health["explained_variance"] >= limits.min_explained_variance:
+        faults.append(f"the codes explain {health['explained_variance']:.1%} of the vectors' variance, at least "
+                      f"{limits.min_explained_variance:.0%} expected")
+    if faults:
+        raise DataError("the codebook is collapsed and was not published: " + "; ".join(faults) +
+                        ". Look at the encoder's vectors (are contents alike?) or train with another seed")
+
+
+def limits_json(limits: HealthLimits | None = None) -> dict[str, float]:
+    return asdict(limits or HealthLimits())

@@ -1,0 +1,73 @@
+"""Training SaviorEnc on co-click pairs (SaviorRec Eq. 3)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from features.content import ContentSchema, TokenBatch
+from features.errors import ConfigError
+from features.fusion import FusionConfig
+from model.co_click_pairs import Pairs, PairSampler
+from model.encoder import SaviorEnc, TokenTable
+from model.losses.co_click import TEMPERATURE, pair_infonce
+from model.progress import Progress
+
+
+@dataclass(frozen=True)
+class EncoderTraining:
+    """Raises ConfigError: every fault, listed."""
+
+    steps: int = 300
+    batch_pairs: int = 256  # SaviorRec: 4096
+    learning_rate: float = 0.002  # falls to 0 along a cosine; SaviorRec: 0.0001, on encoders that were trained before
+    temperature: float = TEMPERATURE
+    token_dropout: float = 0.2  # share of modalities hidden, so that none is indispensable
+    # Share of pairs that are two views of one content, each with other modalities hidden: what no co-click speaks of keeps
+    # its place among its likes. Ours; without it a category's products drift apart on Complete Journey.
+    own_pair_share: float = 0.25
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        faults = [f"{name} must be positive, got {getattr(self, name)}"
+                  for name in ("steps", "batch_pairs", "learning_rate", "temperature") if getattr(self, name) <= 0]
+        faults += [f"{name} must be in [0, 1), got {getattr(self, name)}"
+                   for name in ("token_dropout", "own_pair_share") if not 0 <= getattr(self, name) < 1]
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+
+def train_encoder(tokens: TokenBatch, pairs: Pairs, schema: ContentSchema, config: FusionConfig,
+                  training: EncoderTraining) -> SaviorEnc:
+    """An encoder after `steps` batches. Without pairs it learns from content alone: two partly hidden views of one item."""
+    encoder = SaviorEnc(config, schema, training.seed)
+    table = TokenTable(tokens)
+    decay = tf.keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps)
+    optimiser = tf.keras.optimizers.Adam(decay)
+    variables = list(encoder.trainable_variables)
+
+    @tf.function
+    def step(pair, seed):
+        first, second = pair[:, 0], pair[:, 1]
+        with tf.GradientTape() as tape:
+            inputs = table.rows(tf.concat([first, second], 0))
+            inputs["present"] = hide(inputs["present"], training.token_dropout, seed)
+            z = encoder(**inputs)
+            loss = tf.reduce_mean(pair_infonce(*tf.split(z, 2), first, second, training.temperature))
+        optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    rng = np.random.default_rng(training.seed)
+    sampler = PairSampler(pairs, len(tokens.text_rows), rng)
+    progress = Progress("encoder", training.steps)
+    for number in range(training.steps):
+        pair = sampler.draw(training.batch_pairs, training.own_pair_share)
+        loss = step(tf.constant(pair, tf.int32), tf.constant([training.seed, number]))
+        progress.step(number + 1, {"loss": float(loss)}, training.batch_pairs * (number + 1))
+    return encoder
+
+
+def hide(present, share: float, seed):
+    """`present` [B, T] with a random share of tokens hidden, but never the whole of an item."""
+    kept = present & (tf.random.stateless_uniform(tf.shape(present), seed) >= share)
+    return tf.where(tf.reduce_any(kept, axis=1, keepdims=True), kept, present)

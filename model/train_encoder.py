@@ -1,0 +1,92 @@
+"""Train the content encoder and export it: lake/items and lake/co_click_pairs -> encoders/enc-<as-of>.
+
+    python -m model.train_encoder --as-of 2026-11-22
+    python -m model.train_encoder --as-of 2026-11-22 --from 2026-08-24 --seed 7
+
+Without co-click pairs it learns from content alone (two partly hidden views of one item) and says so in the manifest.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from features.artefacts import new_artefact
+from features.clock import parse_as_of
+from features.content import TEXT_TOKEN, schema_to_json
+from features.encoder import CONFIG_FILE
+from features.errors import GatesidError
+from features.fusion import FusionConfig, fuse
+from features.layout import Layout
+from features.text_vectors import TEXT_MODEL
+from infra.settings import load_settings
+from model.codebook_health import hit_at
+from model.corpus import Corpus, read_corpus
+from model.encoder_training import EncoderTraining, train_encoder
+from model.rerun import already_made
+
+
+def make_encoder(layout: Layout, as_of: date, first: date | None, training: EncoderTraining) -> str:
+    """Train and publish encoders/enc-<as_of>; returns the version. Raises GatesidError: see `read_corpus`, `already_made`."""
+    version, fusion = f"enc-{as_of}", FusionConfig()
+    inputs = {"as_of": as_of.isoformat(), "from": first and first.isoformat(),
+              "config": {"fusion": asdict(fusion), "training": asdict(training)}}
+    folder = layout.encoder(version)
+    if already_made(folder, "encoder", inputs):
+        print(f"encoder {version} exists, made from the same inputs: nothing to do", flush=True)
+        return version
+    corpus = read_corpus(layout, as_of, first)
+    aligned = len(corpus.pairs.train.rows) > 0
+    if not aligned:
+        print("no co-click pairs: the encoder learns from content alone, and SIDs will know nothing of what is taken together. "
+              "Run `python -m spark_jobs.co_click` once there are clicks, then train again", flush=True)
+    encoder = train_encoder(corpus.tokens, corpus.pairs.train, corpus.schema, fusion, training)
+    arrays = encoder.arrays()
+    hits = hits_of(corpus, fuse(corpus.tokens, arrays, fusion))
+    print("co-click hit@30 on held-out pairs | " + " | ".join(f"{name} {value}" for name, value in hits.items()), flush=True)
+    with new_artefact(folder, kind="encoder", **inputs, reads=corpus.reads, rows=corpus.rows,
+                      alignment="co_click" if aligned else "content_only", hit_at_30=hits) as draft:
+        write_encoder(draft.path, corpus, fusion, arrays)
+    return version
+
+
+def hits_of(corpus: Corpus, vectors: np.ndarray) -> dict[str, float | None]:
+    """hit@30 before (the text vectors as they come) and after training."""
+    titles = corpus.tokens.texts[corpus.tokens.text_rows[:, TEXT_TOKEN]]
+    held_out = corpus.pairs.held_out.rows
+    return {"text": hit_at(titles, held_out), "encoder": hit_at(vectors, held_out)}
+
+
+def write_encoder(folder: Path, corpus: Corpus, fusion: FusionConfig, arrays: dict[str, np.ndarray]) -> None:
+    (folder / CONFIG_FILE).write_text(json.dumps(
+        {"text_model": TEXT_MODEL, "fusion": asdict(fusion), "schema": schema_to_json(corpus.schema)}, ensure_ascii=False))
+    for name, array in arrays.items():
+        np.save(folder / f"encoder.{name}.npy", array, allow_pickle=False)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.train_encoder", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--as-of", required=True, metavar="D", help="days before D are known, D excluded")
+    parser.add_argument("--from", dest="first", metavar="D0", help="first day of co-click pairs (default: all)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=EncoderTraining.steps, help="batches (default: %(default)s)")
+    given = parser.parse_args(argv)
+    try:
+        tf.config.experimental.enable_op_determinism()
+        first = parse_as_of(given.first) if given.first else None
+        training = EncoderTraining(seed=given.seed, steps=given.steps)
+        print(make_encoder(load_settings().layout, parse_as_of(given.as_of), first, training))
+    except GatesidError as fault:
+        print(fault, file=sys.stderr)
+        return fault.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Train the RQ-VAE on an encoder's vectors, judge it, export it: encoders/<V> -> codebooks/cb-<as-of>.
+
+    python -m model.train_rqvae --as-of 2026-11-22 --encoder enc-2026-11-22 --publish
+
+A collapsed codebook is refused with the figure that says so (exit code 4), and nothing is written. `--publish` makes the
+version live: the stream gives new items SIDs of it from then on.
+"""
+
+import argparse
+import shutil
+import sys
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from features.artefacts import new_artefact, read_manifest, write_json
+from features.clock import parse_as_of
+from features.content import TEXT_TOKEN
+from features.encoder import CODEBOOKS_FILE, CONFIG_FILE, ContentEncoder, Quantiser
+from features.errors import GatesidError
+from features.fusion import fuse
+from features.layout import Layout
+from infra.settings import load_settings
+from model.codebook_health import check_health, codebook_health, hit_at, limits_json
+from model.codebooks import publish
+from model.corpus import Corpus, read_corpus
+from model.rerun import already_made
+from model.rqvae import RqVae
+from model.rqvae_config import RqVaeConfig
+from model.rqvae_training import train_rqvae
+
+
+def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqVaeConfig) -> str:
+    """Train, judge and write codebooks/cb-<as_of>; returns the version.
+
+    Raises DataError: the codebook is collapsed. ArtefactError: the encoder is not whole, or another codebook of that day
+    exists.
+    """
+    version = f"cb-{as_of}"
+    folder, source = layout.codebook(version), layout.encoder(encoder_version)
+    inputs = {"as_of": as_of.isoformat(), "encoder": encoder_version, "config": asdict(config)}
+    if already_made(folder, "codebook", inputs):
+        print(f"codebook {version} exists, made from the same inputs: nothing to do", flush=True)
+        return version
+    made_by = read_manifest(source, kind="encoder", verify=True)
+    encoder = ContentEncoder.load(source)
+    first = date.fromisoformat(made_by["from"]) if made_by["from"] else None
+    corpus = read_corpus(layout, as_of, first, encoder.schema)
+    vectors = fuse(corpus.tokens, encoder.weights, encoder.config)
+    model = train_rqvae(vectors, corpus.pairs.train, config)
+    health = judge(model, vectors, corpus)
+    with new_artefact(folder, kind="codebook", **inputs, reads=corpus.reads, rows=corpus.rows, alignment=made_by["alignment"],
+                      health=health) as draft:
+        write_codebook(draft.path, source, model.quantiser())
+        write_json(draft.path / "health.json", health)
+    return version
+
+
+def judge(model: RqVae, vectors: np.ndarray, corpus: Corpus) -> dict[str, Any]:
+    """The health report. Raises DataError: a figure is beyond its limit."""
+    reconstruction = model.reconstruct(vectors)
+    health = codebook_health(vectors, model.quantiser(), reconstruction, corpus.catalogue.content_rows)
+    titles = corpus.tokens.texts[corpus.tokens.text_rows[:, TEXT_TOKEN]]
+    held_out = corpus.pairs.held_out.rows
+    health["co_click_hit_at_30"] = {
+        "pairs": len(held_out), "text": hit_at(titles, held_out), "encoder": hit_at(vectors, held_out),
+        "reconstruction": hit_at(reconstruction, held_out)}
+    health["limits"] = limits_json()
+    print("codebook | perplexity " + " ".join(f"{level['perplexity']:.0f}/{level['usable']}" for level in health["levels"]) +
+          " | coverage " + " ".join(f"{level['coverage']:.1%}" for level in health["levels"]) +
+          f" | collisions items {health['collision_rate_items']:.1%} contents {health['collision_rate_contents']:.1%}"
+          f" | explained {health['explained_variance']:.1%} | hit@30 {health['co_click_hit_at_30']}", flush=True)
+    check_health(health)
+    return health
+
+
+def write_codebook(folder: Path, encoder: Path, quantiser: Quantiser) -> None:
+    """The encoder's files and the RQ-VAE's inference half: all that a SID needs, in one folder."""
+    for file in [encoder / CONFIG_FILE, *sorted(encoder.glob("encoder.*.npy"))]:
+        shutil.copyfile(file, folder / file.name)
+    for name, array in quantiser.weights.items():
+        np.save(folder / f"rqvae.{name}.npy", array, allow_pickle=False)
+    np.save(folder / CODEBOOKS_FILE, quantiser.codebooks, allow_pickle=False)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.train_rqvae", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--as-of", required=True, metavar="D", help="days before D are known, D excluded")
+    parser.add_argument("--encoder", required=True, metavar="V", help="a version under <home>/encoders")
+    parser.add_argument("--publish", action="store_true", help="make it the live codebook")
+    parser.add_argument("--seed", type=int, default=RqVaeConfig.seed)
+    parser.add_argument("--epochs", type=int, default=RqVaeConfig.epochs, help="default: %(default)s")
+    given = parser.parse_args(argv)
+    try:
+        tf.config.experimental.enable_op_determinism()
+        settings = load_settings()
+        sizes = settings.codebook
+        config = RqVaeConfig(sizes.levels, sizes.codes, sizes.width, seed=given.seed, epochs=given.epochs)
+        version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config)
+        if given.publish:
+            publish(settings.layout, version)
+            print(f"codebook {version} is live", flush=True)
+        print(version)
+    except GatesidError as fault:
+        print(fault, file=sys.stderr)
+        return fault.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
