@@ -1,8 +1,8 @@
 """The whole history in one run: from events in the lake to two trained rankers and a table that compares them."""
 
-from airflow.sdk import Param
+from airflow.sdk import chain
 
-from dags.policy import AS_OF, DAYS, check, command, pipeline, result, version
+from dags.policy import AS_OF, DAYS, EVALUATED_DAYS, check, command, evaluate, pipeline, result, version
 
 DOC = """
 ### What it does
@@ -25,7 +25,7 @@ CODEBOOK = ("--codebook", result("train_rqvae"))
 
 with pipeline("bootstrap", DOC, params={
     "codebook": version("an existing codebook to use; default: train one"),
-    "days": Param(30, type="integer", minimum=1, description="days in the evaluation"),
+    "days": EVALUATED_DAYS,
 }) as dag:
     checked = [check("events"), check("items")]
     co_click = command("co_click", "spark_jobs.co_click", *DAYS)
@@ -42,12 +42,10 @@ with pipeline("bootstrap", DOC, params={
     check_frame = check("training_frame")
     train_base = command("train_base", "model.train_ranker", "--ranker", "base", *DAYS)
     train_gatesid = command("train_gatesid", "model.train_ranker", "--ranker", "gatesid", *DAYS, *CODEBOOK)
-    evaluate = command("evaluate", "model.evaluate", "--as-of", AS_OF, "--days", "{{ params.days }}")
 
     # co_click writes only days that its next run replaces, so it need not wait for the checks.
     for gate in checked:
         gate >> [entity_index, item_stats, user_history, train_encoder]
-    co_click >> train_encoder >> train_rqvae >> assign_sids >> check_sids
+    chain(co_click, train_encoder, train_rqvae, assign_sids, check_sids, train_gatesid)
     [check_sids, item_stats, user_history] >> materialize
-    [entity_index, item_stats, user_history] >> training_frame >> check_frame >> [train_base, train_gatesid] >> evaluate
-    check_sids >> train_gatesid
+    [entity_index, item_stats, user_history] >> training_frame >> check_frame >> [train_base, train_gatesid] >> evaluate()

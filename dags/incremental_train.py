@@ -1,8 +1,8 @@
 """When SIDs are fresh: train both rankers on the new day, compare them, let the better one answer."""
 
-from airflow.sdk import Param
+from airflow.sdk import chain
 
-from dags.policy import AS_OF, DAYS, SIDS, check, command, pipeline, result
+from dags.policy import AS_OF, DAYS, EVALUATED_DAYS, SIDS, check, command, evaluate, pipeline, result
 
 DOC = """
 ### What it does
@@ -22,9 +22,7 @@ each other: a ranker goes on from the checkpoint of the day before `from`.
 
 CODEBOOK = ("--codebook", result("codebook"))
 
-with pipeline("incremental_train", DOC, schedule=[SIDS], params={
-    "days": Param(7, type="integer", minimum=1, description="days in the evaluation that picks the better one"),
-}) as dag:
+with pipeline("incremental_train", DOC, schedule=[SIDS], params={"days": EVALUATED_DAYS}) as dag:
     checked = check("events")
     codebook = command("codebook", "features.live_codebook")
     entity_index = command("entity_index", "spark_jobs.entity_index", "--as-of", AS_OF)
@@ -34,11 +32,10 @@ with pipeline("incremental_train", DOC, schedule=[SIDS], params={
     check_frame = check("training_frame")
     train_base = command("train_base", "model.train_ranker", "--ranker", "base", *DAYS)
     train_gatesid = command("train_gatesid", "model.train_ranker", "--ranker", "gatesid", *DAYS, *CODEBOOK)
-    evaluate = command("evaluate", "model.evaluate", "--as-of", AS_OF, "--days", "{{ params.days }}")
     export = command("export_best", "serving.export", "--ranker", "best", "--as-of", AS_OF)
     promote = command("promote", "serving.promote", "--ranker", result("export_best", -2), "--version", result("export_best"))
 
     checked >> [entity_index, item_stats, user_history] >> training_frame >> check_frame
     [check_frame, codebook] >> train_gatesid
     check_frame >> train_base
-    [train_base, train_gatesid] >> evaluate >> export >> promote
+    chain([train_base, train_gatesid], evaluate(), export, promote)

@@ -102,6 +102,15 @@ def room_tags(schedule: str | list[Asset] | None) -> list[str]:
     return ["by hand"] if schedule is None else ["on a clock"] if isinstance(schedule, str) else ["on an asset"]
 
 
+def evaluate() -> Command:
+    """Compare the rankers over the run's `days`, or over as many as the settings say."""
+    days = "{% if params.days %}--days {{ params.days }}{% endif %}"
+    return command("evaluate", "model.evaluate", "--as-of", AS_OF, days)
+
+
+EVALUATED_DAYS = Param(None, type=["null", "integer"], minimum=1, description="days in the evaluation; default: the settings")
+
+
 def day(about: str) -> Param:
     return Param(None, type=["null", "string"], pattern=r"^\d{4}-\d{2}-\d{2}$", description=about)
 

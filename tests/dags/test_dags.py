@@ -159,6 +159,12 @@ def test_results_are_handed_on(bag):
     assert rendered(train, "train_gatesid", params={"as_of": "2026-11-20"}).endswith("--codebook cb-1")
 
 
+def test_the_evaluation_covers_the_settings_days_unless_a_run_says_otherwise(bag):
+    dag, line = bag.dags["bootstrap"], "python -m model.evaluate --as-of 2026-11-20"
+    assert rendered(dag, "evaluate", params={"as_of": "2026-11-20"}).strip() == line
+    assert rendered(dag, "evaluate", params={"as_of": "2026-11-20", "days": 7}) == f"{line} --days 7"
+
+
 def test_every_command_names_a_module_of_this_checkout(dag):
     for task in dag.tasks:
         if task.task_type == "Command":
