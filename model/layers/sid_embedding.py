@@ -10,21 +10,26 @@ class SidEmbedding(tf.keras.layers.Layer):
     """Codes → vectors.
 
     Args:
-      levels, codes: N levels of K codes each.
-      width: of the concatenated vector (paper: 32); N must divide it.
+      codes: K of each of the N levels (paper: 256 on 4 levels).
+      widths: columns of each level's table (paper: 32 together).
       initial_spread: standard deviation of fresh rows.
     """
 
-    def __init__(self, levels, codes, width, initial_spread=0.05, **kwargs):
+    def __init__(self, codes, widths, initial_spread=0.3, **kwargs):
         super().__init__(**kwargs)
-        if width % levels:
-            raise ValueError(f"`width` {width} must be a multiple of the {levels} levels: each level gets an equal share")
-        self.levels, self.codes, self.width, self.initial_spread = levels, codes, width, initial_spread
+        if len(codes) != len(widths) or not len(codes):
+            raise ValueError(f"`codes` and `widths` must name every level once, got {len(codes)} and {len(widths)} levels")
+        self.codes, self.widths, self.initial_spread = tuple(codes), tuple(widths), initial_spread
+
+    @property
+    def width(self):
+        return sum(self.widths)
 
     def build(self, _):
-        self.table = self.add_weight(
-            name="table", shape=[self.levels, self.codes, self.width // self.levels],
-            initializer=tf.keras.initializers.RandomNormal(stddev=self.initial_spread))
+        start = tf.keras.initializers.RandomNormal
+        self.tables = [
+            self.add_weight(name=f"table_{level}", shape=shape, initializer=start(stddev=self.initial_spread))
+            for level, shape in enumerate(zip(self.codes, self.widths, strict=True))]
         self.built = True
 
     def call(self, codes):
@@ -33,26 +38,25 @@ class SidEmbedding(tf.keras.layers.Layer):
         Raises:
           ValueError: eagerly, a code is neither -1 nor in [0, K); in a graph, the lookup fails with InvalidArgumentError.
         """
-        expect_width("codes", codes, self.levels, "give one code a level, -1 where an item has none")
+        expect_width("codes", codes, len(self.codes), "give one code a level, -1 where an item has none")
         if tf.executing_eagerly():
             self.check_range(codes)
-        share = self.width // self.levels
-        rows = tf.reshape(self.table, [self.levels * self.codes, share])
-        rows = tf.concat([tf.zeros([1, share], rows.dtype), rows], axis=0)
-        first = tf.range(1, self.levels * self.codes, self.codes, dtype=codes.dtype)
-        known = (codes >= 0) & (codes < self.codes)
-        # A code out of range points at row -1, so that the lookup itself refuses it instead of reading another level.
-        place = tf.where(known, codes + first, tf.where(codes == MISSING_CODE, 0, -1))
-        looked_up = tf.gather(rows, place)
-        return tf.reshape(looked_up, tf.concat([tf.shape(codes)[:-1], [self.width]], axis=0))
+        return tf.concat([self.look_up(table, codes[..., level]) for level, table in enumerate(self.tables)], axis=-1)
+
+    def look_up(self, table, codes):
+        """One level. Only -1 is replaced, so that the lookup itself refuses every other code out of range."""
+        missing = codes == MISSING_CODE
+        found = tf.gather(table, tf.where(missing, 0, codes))
+        return found * tf.cast(~missing, found.dtype)[..., tf.newaxis]
 
     def check_range(self, codes):
-        low, high = tf.reduce_min(codes), tf.reduce_max(codes)
-        if tf.size(codes) and (low < MISSING_CODE or high >= self.codes):
-            raise ValueError(
-                f"codes must be -1 (none) or 0..{self.codes - 1}, got values from {int(low)} to {int(high)}: "
-                "check that they come from this model's codebook version")
+        for level, size in enumerate(self.codes):
+            if not tf.reduce_all((codes[..., level] >= MISSING_CODE) & (codes[..., level] < size)):
+                low, high = int(tf.reduce_min(codes[..., level])), int(tf.reduce_max(codes[..., level]))
+                raise ValueError(
+                    f"codes of level {level} must be -1 (none) or 0..{size - 1}, got values from {low} to {high}: "
+                    "check that they come from this model's codebook version")
 
     def get_config(self):
         return super().get_config() | {
-            "levels": self.levels, "codes": self.codes, "width": self.width, "initial_spread": self.initial_spread}
+            "codes": list(self.codes), "widths": list(self.widths), "initial_spread": self.initial_spread}

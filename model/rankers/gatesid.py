@@ -14,7 +14,8 @@ class GateSid(Trunk):
 
     def __init__(self, config, sizes, **kwargs):
         super().__init__(config, sizes, **kwargs)
-        self.sids = SidEmbedding(config.levels, config.codes, config.sid_width, name="sids")
+        self.sids = SidEmbedding(
+            (config.codes,) * config.levels, (config.sid_width // config.levels,) * config.levels, name="sids")
         self.gate = MaturityGate(config.gate_hidden, name="gate")
         self.attention = SharedAttention(config.sid_width, config.item_width, name="attention")
 

@@ -113,7 +113,8 @@ class Trunk(tfrs.Model):
 
     def tables(self) -> list[tf.Variable]:
         """Every embedding table, trained by the sparse optimiser."""
-        return [part.table for part in self.submodules if isinstance(part, IdTable | SidEmbedding)]
+        ids = [part.table for part in self.submodules if isinstance(part, IdTable)]
+        return ids + [table for part in self.submodules if isinstance(part, SidEmbedding) for table in part.tables]
 
     def optimiser(self, config: TrainConfig) -> SplitOptimiser:
         tables = self.tables()
