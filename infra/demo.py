@@ -18,7 +18,7 @@ from pathlib import Path
 from features.artefacts import write_json
 from features.clock import Clock, SystemClock
 from features.errors import EnvironmentFault
-from infra import airflow_runs, live_session, local_stack
+from infra import airflow_runs, broker, live_session, local_stack
 from infra.settings import CHECKOUT, Settings, load_settings
 
 REPLAY_DAYS = 2
@@ -180,6 +180,7 @@ def start_stream(plan: Plan) -> None:
 
 def replay(plan: Plan) -> None:
     command("streaming", "replay", plan.dataset, "--from", str(plan.replay_from), "--as-of", str(plan.today))
+    broker.set_append_time(load_settings().addresses.kafka)  # from here on the log's time is the broker's
 
 
 def nightly(plan: Plan) -> None:
@@ -198,7 +199,7 @@ def start_serving(plan: Plan) -> None:
 
 
 def live(plan: Plan) -> None:
-    live_session.main(plan.settings)
+    live_session.main(load_settings())
 
 
 def report(plan: Plan) -> None:

@@ -1,0 +1,152 @@
+"""The report's sections: each reads one kind of artefact and says so where it is absent."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from features.layout import Layout
+from infra.report import plots
+from infra.report.page import paragraph, section, table
+from infra.report.page import plots as drawn
+
+FEW_POSITIVES = 200
+RATE = re.compile(r"^maturity ([\d,]+) ev \| ([\d.]+)k/s")
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def absent(title: str, path: Path, command: str) -> str:
+    return section(title, paragraph(f"There is no {path.name} yet; `{command}` writes it.", soft=True))
+
+
+def points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"
+
+
+def gap(cell: dict[str, Any]) -> str:
+    if cell.get("mean") is None:
+        return "–"
+    bounds = "" if cell.get("low") is None else f" [{100 * cell['low']:+.2f}, {100 * cell['high']:+.2f}]"
+    seeds = "" if cell.get("sd") is None else f" ± {100 * cell['sd']:.2f}"
+    return f"{100 * cell['mean']:+.2f}{bounds}{seeds}"
+
+
+def evaluation(layout: Layout, as_of: str, label: str) -> str:
+    """Rankers side by side, gain and gate by age and by exposure."""
+    title = "Who ranks better where"
+    path = layout.report(f"evaluation-{as_of}") / "evaluation.json"
+    result = read(path)
+    if result is None:
+        return absent(title, path, f"gatesid evaluate --as-of {as_of}")
+    days, (first, *others) = result["days"], result["rankers"]
+    parts = [paragraph(
+        f"{days[0]} to {days[-1]}: each day is scored by the model of the day before, then trained on. Figures are points "
+        f"(× 100); brackets hold the middle 95 % of draws of user-days; seeds {', '.join(map(str, result['seeds']))}. {label} "
+        f"Grey rows rest on fewer than {FEW_POSITIVES} positives.")]
+    for task, slices in result["slices"].items():
+        for other in others:
+            parts.append(slice_table(task, slices, first, other))
+    for task, ages in result["by_age"].items():
+        parts.append(age_plots(result, task, ages, first, others))
+    return section(title, *parts)
+
+
+def slice_table(task: str, slices: dict[str, Any], first: str, other: str) -> str:
+    header = [f"{task.upper()} by slice", "rows", "positives", f"AUC {first}", f"AUC {other}", "difference",
+              f"GAUC {first}", f"GAUC {other}", "difference"]
+    rows = [[name, f"{cell['rows']:,}", f"{cell['positives']:,}",
+             *(text for metric in ("auc", "gauc") for text in (
+                 points(cell["rankers"][first][metric]["mean"]), points(cell["rankers"][other][metric]["mean"]),
+                 gap(cell["difference"][other][metric])))]
+            for name, cell in slices.items()]
+    return table(header, rows, [cell["positives"] < FEW_POSITIVES for cell in slices.values()])
+
+
+def age_plots(result: dict[str, Any], task: str, ages: dict[str, Any], first: str, others: list[str]) -> str:
+    names = [name.removeprefix("online_days_").replace("_", "–") for name in ages]
+    figures = [plots.lines(f"{task.upper()} AUC by item age", "days online", "AUC", names, {
+        ranker: [cell["rankers"][ranker]["auc"]["mean"] for cell in ages.values()] for ranker in (first, *others)})]
+    for other in others:
+        figures.append(plots.gains(f"AUC gain of {other} by item age", "days online", names,
+                                   [cell["difference"][other]["auc"] for cell in ages.values()]))
+        weights = result["semantic_weight"].get(other)
+        for kind, buckets in (weights or {}).items():
+            shown = [name.split("_", 2)[2].replace("_", "–") for name in buckets]
+            figures.append(plots.lines(f"Gate weight of {other} by {kind}", kind, "mean weight (1 = content)", shown,
+                                       {other: [cell["mean"] for cell in buckets.values()]}))
+    return drawn(*figures)
+
+
+def codebook(layout: Layout) -> str:
+    title = "Semantic IDs"
+    live = read(layout.live_codebook_file)
+    if live is None:
+        return absent(title, layout.live_codebook_file, "gatesid train rqvae --as-of … --encoder …")
+    health = read(layout.codebook(live["version"]) / "health.json") or {}
+    figures = health.get("figures", health)
+    levels = figures["levels"]
+    rows = [[f"level {n}", f"{level['used']} of {level['usable']}", f"{level['coverage']:.1%}", level["dead_codes"],
+             f"{level['perplexity']:.0f}"] for n, level in enumerate(levels, 1)]
+    said = (f"Codebook {live['version']}: {figures['items']:,} items of {figures['contents']:,} different contents have "
+            f"{figures['distinct_sids']:,} different SIDs; {figures['collision_rate_contents']:.1%} of the different contents "
+            f"share theirs with another, {figures['collision_rate_items']:.1%} of the items (equal text gives equal SIDs).")
+    names = [f"level {n}" for n in range(1, len(levels) + 1)]
+    return section(title, paragraph(said), table(["", "codes used", "coverage", "dead", "perplexity"], rows), drawn(
+        plots.bars("How evenly codes are used, by level", "", "perplexity", names, [level["perplexity"] for level in levels])))
+
+
+def stream(home: Path) -> str:
+    title = "The stream"
+    log = home / "run" / "logs" / "stream-maturity.log"
+    found = [RATE.match(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    rates = [(int(m[1].replace(",", "")), float(m[2]) * 1_000) for m in found if m]
+    busy = [(total, rate) for total, rate in rates if rate > 50]
+    if not busy:
+        return absent(title, log, "gatesid up")
+    return section(
+        title,
+        paragraph(f"{rates[-1][0]:,} records read by the maturity consumer, at most {max(r for _, r in busy):,.0f} a second."),
+        drawn(plots.bars("Events per second, by report interval", "records so far", "events/s",
+                         [f"{total:,}" for total, _ in busy], [rate for _, rate in busy])))
+
+
+def live(home: Path) -> str:
+    title = "A product is born"
+    path = home / "demo" / "live.json"
+    seen = read(path)
+    if seen is None:
+        return absent(title, path, "make demo")
+    rows = [[step["moment"], "–" if not step["sid"] else "-".join(map(str, step["sid"])), step["exposure_7d"], step["click_7d"],
+             "–" if step.get("semantic_weight") is None else f"{step['semantic_weight']:.3f}", f"{step['score']:.4f}",
+             f"{step['place']} of {step['of']}"] for step in seen["steps"]]
+    rank = seen["rank_ms"]
+    return section(
+        title, paragraph(f"“{seen['item']['title']}”, ranked for household {seen['user_id']}: its SID was readable after "
+                         f"{seen['seconds_to_sid']:.2f} s. Ranking {rank['candidates']} candidates over HTTP took "
+                         f"{rank['p50']:.1f} ms (p50) and {rank['p99']:.1f} ms (p99) over {rank['calls']} calls."),
+        table(["moment", "SID", "seen", "taken", "gate", "score", "place"], rows), drawn(plots.live(seen["steps"])))
+
+
+def lineage(layout: Layout) -> str:
+    """Which run read and wrote which version of what."""
+    rows = []
+    for path in sorted(layout.home.glob("runs/*/*.json")):
+        run = json.loads(path.read_text())
+        rows.append([path.parent.name, path.stem, versions(run.get("reads")), versions(run.get("writes")),
+                     run.get("seconds", "–")])
+    for kind in ("encoders", "codebooks", "models/*", "serving/*"):
+        for path in sorted(layout.home.glob(f"{kind}/*/manifest.json")):
+            made = json.loads(path.read_text())
+            rows.append([made["kind"], path.parent.relative_to(layout.home).as_posix(), versions(made.get("reads")),
+                         f"{len(made['files'])} files", "–"])
+    return section("Lineage", paragraph("Every artefact with the versions it was made from; its manifest holds the rest."),
+                   table(["what", "as of / version", "read", "wrote", "seconds"], rows))
+
+
+def versions(given: Any) -> str:
+    if isinstance(given, dict):
+        return ", ".join(f"{name}@{version}" for name, version in given.items()) or "–"
+    return str(given) if given else "–"
