@@ -1,6 +1,7 @@
 """Checkpoint → SavedModel with the signature of signature.py, its id indices and golden requests.
 
     python -m serving.export --ranker gatesid --as-of 2026-11-20 [--seed 1]     → models/gatesid/2026112001
+    python -m serving.export --ranker best --as-of 2026-11-20        the better one of reports/evaluation-2026-11-20
 
 The folder holds the variables that scoring reads and no more (no optimiser slots). A version is YYYYMMDDNN: the day of
 --as-of and a number that no ranker has used for that day, since all are promoted under one model name. The same
@@ -24,6 +25,7 @@ from features.layout import Layout
 from features.names import ITEM_ID, TABLE_ITEM_INDEX, TABLE_USER_INDEX, USER_ID
 from features.spec import contract_hash
 from infra.settings import load_settings
+from serving.best_ranker import BEST, best_ranker
 from serving.entity_index import ITEM_FILE, USER_FILE, EntityIndex
 from serving.golden import TOLERANCE, golden_inputs, largest_difference, read_golden, write_golden
 from serving.loaded_model import LoadedModel
@@ -140,7 +142,7 @@ def export_ranker(layout: Layout, ranker_name: str, as_of: str, seed: int) -> tu
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.export", description="Export a trained ranker as a SavedModel.")
-    parser.add_argument("--ranker", required=True, help="base or gatesid")
+    parser.add_argument("--ranker", required=True, help="base, gatesid, or best: the better one of that day's evaluation")
     parser.add_argument("--as-of", required=True, help="the checkpoint: trained on every day before this UTC day")
     parser.add_argument("--seed", type=int, help="of the training run (default: [training] seed)")
     flags = parser.parse_args(argv)
@@ -148,14 +150,15 @@ def main(argv: list[str] | None = None) -> int:
         settings = load_settings()
         as_of = parse_as_of(flags.as_of).isoformat()
         seed = settings.training.seed if flags.seed is None else flags.seed
-        version, manifest = export_ranker(settings.layout, flags.ranker, as_of, seed)
+        ranker = best_ranker(settings.layout, as_of) if flags.ranker == BEST else flags.ranker
+        version, manifest = export_ranker(settings.layout, ranker, as_of, seed)
     except GatesidError as fault:
         print(fault, file=sys.stderr)
         return fault.exit_code
     rows = manifest["rows"]
-    print(f"{flags.ranker} seed {seed} as of {as_of}: {rows['items']:,} items, {rows['users']:,} users, "
+    print(f"{ranker} seed {seed} as of {as_of}: {rows['items']:,} items, {rows['users']:,} users, "
           f"codebook {manifest['codebook_version']}, exported against in-memory {manifest['golden_difference']:.1e}")
-    print(settings.layout.model(flags.ranker, version))
+    print(settings.layout.model(ranker, version))
     return 0
 
 

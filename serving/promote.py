@@ -1,10 +1,12 @@
 """Put an exported model where the model server looks, after it has answered its golden requests.
 
-    python -m serving.promote --ranker gatesid --version 2026112001     → serving/<model name>/2026112001
+    python -m serving.promote --ranker gatesid --version 2026112001 [--rollback]     → serving/<model name>/2026112001
 
 Refused with nothing changed: an altered export, another input contract, another codebook than the live one, scores that
-differ from the golden ones by more than 1e-6, a disk that fills up. The copy appears by one rename. Promoting an older
-version than the one that serves takes the newer ones out of the folder (their exports stay): that is a rollback.
+differ from the golden ones by more than 1e-6, a disk that fills up. The copy appears by one rename.
+
+The highest version number serves. Promoting a lower one is refused, lest a repeated run of an older day took the newest
+model away; with --rollback it is done, and the higher ones leave the folder (their exports stay).
 """
 
 import argparse
@@ -21,19 +23,29 @@ from serving.compatibility import check_compatible, live_codebook
 from serving.export import MODEL_KIND, check_exported
 
 
-def promote(layout: Layout, model_name: str, ranker: str, version: int) -> Path:
+def promote(layout: Layout, model_name: str, ranker: str, version: int, rollback: bool = False) -> Path:
     """The promoted folder. Raises ArtefactError or CodebookMismatch: refused, nothing changed."""
     source = layout.model(ranker, version)
     target = layout.serving / model_name / str(version)
     manifest = read_manifest(source, kind=MODEL_KIND, verify=True)
     check_compatible(manifest, live_codebook(layout.live_codebook_file))
+    newer = newer_than(target)
     if target.exists():
         check_same(target, manifest)
+    elif newer and not rollback:
+        raise ArtefactError(f"{newer[-1]} is newer than {version} and serves: to go back to {version}, add --rollback")
     else:
         check_exported(source)
         copy(source, target, manifest)
-    withdraw_newer(target)
+    if rollback:
+        withdraw(newer, target)
     return target
+
+
+def newer_than(target: Path) -> list[Path]:
+    """The promoted versions with a higher number, lowest first."""
+    versions = [path for path in target.parent.glob("[1-9]*") if path.name.isdigit() and int(path.name) > int(target.name)]
+    return sorted(versions, key=lambda path: int(path.name))
 
 
 def check_same(target: Path, manifest: dict[str, Any]) -> None:
@@ -52,17 +64,15 @@ def copy(source: Path, target: Path, manifest: dict[str, Any]) -> None:
             raise ArtefactError(f"{target} was not published, nothing changed: {fault.args[0][0][2]}") from fault
 
 
-def withdraw_newer(target: Path) -> None:
-    """TF Serving and the embedded server answer with the highest version number, so no higher one may be left."""
-    for folder in target.parent.iterdir():
-        if folder.name.isdigit() and int(folder.name) > int(target.name):
-            try:
-                # The manifest goes first: from then on the folder counts as half-written.
-                (folder / MANIFEST).unlink(missing_ok=True)
-                shutil.rmtree(folder)
-            except OSError as fault:
-                raise EnvironmentFault(f"{target} is promoted, but {folder} cannot be removed ({fault}) and would go on "
-                                       "serving: remove it") from fault
+def withdraw(folders: list[Path], target: Path) -> None:
+    for folder in folders:
+        try:
+            # The manifest goes first: from then on the folder counts as half-written.
+            (folder / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(folder)
+        except OSError as fault:
+            raise EnvironmentFault(f"{target} is promoted, but {folder} cannot be removed ({fault}) and would go on serving: "
+                                   "remove it") from fault
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,10 +80,11 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m serving.promote", description="Let the model server answer with an exported model.")
     parser.add_argument("--ranker", required=True, help="base or gatesid")
     parser.add_argument("--version", required=True, type=int, help="YYYYMMDDNN, as serving.export printed it")
+    parser.add_argument("--rollback", action="store_true", help="take higher versions out of service")
     flags = parser.parse_args(argv)
     try:
         settings = load_settings()
-        target = promote(settings.layout, settings.serving.model_name, flags.ranker, flags.version)
+        target = promote(settings.layout, settings.serving.model_name, flags.ranker, flags.version, flags.rollback)
     except GatesidError as fault:
         print(fault, file=sys.stderr)
         return fault.exit_code

@@ -4,8 +4,8 @@
                                                         the older ones: UNLOADING (drained) ─► END
 
 A folder without its manifest is still being written and is left alone; a version that is refused or does not load is
-noted with the reason and the newest good one goes on answering. A version folder that is taken away (a promotion of an
-older version does that) gives way to the newest that is left; the last one loaded is kept even then.
+noted with the reason and the newest good one goes on answering. A version folder that is taken away (a rollback does
+that) gives way to the newest that is left; the last one loaded is kept even then.
 """
 
 import re

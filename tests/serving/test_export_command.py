@@ -1,12 +1,13 @@
 """Checkpoint and index tables → a numbered model folder: `python -m serving.export`."""
 
+import json
 import shutil
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from features.artefacts import read_manifest
+from features.artefacts import new_artefact, read_manifest
 from features.layout import Layout
 
 pytestmark = pytest.mark.tf
@@ -98,6 +99,36 @@ def test_absent_checkpoint_is_refused_with_its_path(home, capsys):
     assert export("--seed", "9") == 5
     assert "gatesid-s9" in capsys.readouterr().err
     assert not (home.home / "models").exists()
+
+
+def evaluation(layout, **gauc):
+    """An evaluation of the day with these figures; None where no user has both labels. AUC prefers base."""
+    rankers = {name: {"gauc": {"mean": value, "sd": None}, "auc": {"mean": 0.6 - 0.1 * (name == "gatesid"), "sd": None}}
+               for name, value in gauc.items()}
+    with new_artefact(layout.report(f"evaluation-{AS_OF}"), kind="evaluation") as draft:
+        (draft.path / "evaluation.json").write_text(json.dumps({"slices": {"ctr": {"all": {"rankers": rankers}}}}))
+
+
+def test_best_is_the_ranker_with_the_higher_gauc(home, capsys):
+    from serving.export import main
+
+    evaluation(home, base=0.61, gatesid=0.64)
+    assert main(["--ranker", "best", "--as-of", AS_OF]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("/models/gatesid/2026010101")
+
+
+def test_best_goes_by_auc_where_there_is_no_gauc(home):
+    from serving.best_ranker import best_ranker
+
+    evaluation(home, base=None, gatesid=None)
+    assert best_ranker(home, AS_OF) == "base"
+
+
+def test_best_without_an_evaluation_is_refused(home, capsys):
+    from serving.export import main
+
+    assert main(["--ranker", "best", "--as-of", AS_OF]) == 5
+    assert "evaluation-2026-01-01" in capsys.readouterr().err
 
 
 def test_bad_day_is_bad_config(home, capsys):

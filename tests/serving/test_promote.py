@@ -42,11 +42,30 @@ def test_promoting_twice_changes_nothing(layout):
     assert (target / "manifest.json").stat().st_mtime_ns == written
 
 
-def test_promoting_an_older_version_withdraws_the_newer(layout):
+def test_older_version_is_refused_without_a_rollback(layout):
     from serving.promote import promote
 
     promote(layout, "ranker", "tiny", SECOND)
-    promote(layout, "ranker", "tiny", FIRST)
+    with pytest.raises(ArtefactError, match="is newer than 2026010101 and serves.*--rollback"):
+        promote(layout, "ranker", "tiny", FIRST)
+    assert [path.name for path in (layout.serving / "ranker").iterdir()] == [str(SECOND)]
+
+
+def test_repeating_an_earlier_promotion_leaves_the_newer_serving(layout):
+    from serving.promote import promote
+
+    for version in (FIRST, SECOND, FIRST):
+        promote(layout, "ranker", "tiny", version)
+    assert sorted(path.name for path in (layout.serving / "ranker").iterdir()) == [str(FIRST), str(SECOND)]
+
+
+@pytest.mark.parametrize("promoted_before", [(SECOND,), (FIRST, SECOND)])
+def test_rollback_withdraws_the_newer(layout, promoted_before):
+    from serving.promote import promote
+
+    for version in promoted_before:
+        promote(layout, "ranker", "tiny", version)
+    promote(layout, "ranker", "tiny", FIRST, rollback=True)
     assert [path.name for path in (layout.serving / "ranker").iterdir()] == [str(FIRST)]
     assert read_manifest(layout.model("tiny", SECOND))["kind"] == "model"
 
