@@ -1,0 +1,184 @@
+"""Training rows: one impression each, with its labels and what was known when it was shown.
+
+    labels      clicks and orders attributed to impressions (labels.py), ingested before as_of
+    sample      whole user-days, by a hash of user and day: a share of them, the same ones in every run
+    history     the user's takes that were known at the impression (known_takes.py)
+    maturity    Feast's point-in-time join over `item_maturity_rebuilt` (features/retrieval.py)
+
+One shuffle brings a user's impressions and takes together; a bucket of users is one vectorised call (frame_rows.py). SIDs
+are joined when a model reads the frame (ADR-0002).
+
+    python -m spark_jobs.training_frame --from 2026-08-26 --as-of 2026-11-22 --user-day-share 0.3
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from features.clock import MS_PER_DAY
+from features.errors import ConfigError, DataError
+from features.events import CLICK, IMPRESSION, ORDER
+from features.names import (
+    CLICK_7D,
+    CLICKED,
+    DS,
+    EVENT_ID,
+    EVENT_TIME,
+    EVENT_TYPE,
+    EXPOSURE_7D,
+    ITEM_ID,
+    ONLINE_DAYS,
+    ORDERED,
+    REQUEST_ID,
+    TABLE_EVENTS,
+    TABLE_ITEM_INDEX,
+    TABLE_ITEMS,
+    TABLE_MATURITY_REBUILT,
+    TABLE_TRAINING_FRAME,
+    TABLE_USER_HISTORY,
+    TABLE_USER_INDEX,
+    TICK,
+    USER_ID,
+)
+from features.retrieval import config_from, historical_maturity
+from features.spec import OOV_ROW
+from features.windows import DEDUPE_HORIZON_MS
+from infra.jars import delta_jars
+from infra.settings import load_settings
+from spark_jobs import lake
+from spark_jobs.catalogue import CATALOGUE_COLUMNS, current_items
+from spark_jobs.event_log import EVENT_MS, INGEST_MS, NEEDED, first_sightings, in_milliseconds
+from spark_jobs.frame_rows import EARLIER_TAKE, ITEM_ROW, PUBLISHED_MS, ROW_SCHEMA, USER_ROW, WANTED, bucket_rows
+from spark_jobs.run import Run, job_parser, run_job
+from spark_jobs.user_history import BUCKETS_PER_TASK, COLUMNS, earlier_takes
+
+MATURITY_TICK = "maturity_tick"
+HASH_STEPS = 1_000_000
+# What is late enters the log at most so long after its event time.
+LATE = timedelta(days=-(-DEDUPE_HORIZON_MS // MS_PER_DAY))
+EVENT_COLUMNS = (USER_ID, ITEM_ID, EVENT_ID, EVENT_TYPE, EVENT_MS, INGEST_MS, REQUEST_ID, DS)
+FRAME_COLUMNS = (
+    EVENT_ID, USER_ID, ITEM_ID, EVENT_TIME, DS, CLICKED, ORDERED, USER_ROW, ITEM_ROW, "hour_of_day", "day_of_week",
+    "history_rows", ONLINE_DAYS, EXPOSURE_7D, CLICK_7D, MATURITY_TICK, "repeat_count", "repeat_age_days")
+
+Join = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def in_sample(share: float) -> F.Column:
+    """Whether a user's day is in the sample: a property of user and day, whatever else is in the log."""
+    return F.pmod(F.xxhash64(USER_ID, DS), F.lit(HASH_STEPS)) < round(share * HASH_STEPS)
+
+
+def known_events(run: Run) -> DataFrame:
+    """The impressions that compete for a response, and every take that a history can hold; columns EVENT_COLUMNS.
+
+    Takes long before `from` come from one partition of `user_history`, which is as old as any impression of the range can
+    be late; where there is none, from the log's beginning.
+    """
+    log = in_milliseconds(run.read(TABLE_EVENTS, NEEDED))
+    base = run.first - LATE - timedelta(days=1)
+    recent = first_sightings(lake.between(log, run.first - LATE, run.as_of)).select(*EVENT_COLUMNS)
+    earlier = None
+    if run.has(TABLE_USER_HISTORY):
+        earlier = earlier_takes(run.read(TABLE_USER_HISTORY, COLUMNS), base)
+        earlier = None if earlier.isEmpty() else earlier
+    run.facts["history_from"] = base.isoformat() if earlier is not None else "events"
+    if earlier is None:
+        before = lake.between(log, date.min, run.first - LATE).where(F.col(EVENT_TYPE).isin(CLICK, ORDER))
+        return recent.union(first_sightings(before).select(*EVENT_COLUMNS))
+    marked = earlier.withColumns({EVENT_TYPE: F.lit(EARLIER_TAKE), REQUEST_ID: F.lit(None).cast("string")})
+    seen_again = recent.join(marked.select(EVENT_ID), EVENT_ID, "left_anti")
+    return seen_again.select(*EVENT_COLUMNS).union(marked.select(*EVENT_COLUMNS))
+
+
+def described(events: DataFrame, item_index: DataFrame, user_index: DataFrame, items: DataFrame) -> DataFrame:
+    """Events with the rows of their user and item and the item's publication."""
+    published = items.select(ITEM_ID, F.unix_millis("published_at").alias(PUBLISHED_MS))
+    item_rows = item_index.select(ITEM_ID, F.col("row").alias(ITEM_ROW))
+    user_rows = user_index.select(USER_ID, F.col("row").alias(USER_ROW))
+    joined = events.join(item_rows, ITEM_ID, "left").join(published, ITEM_ID, "left").join(user_rows, USER_ID, "left")
+    return joined.fillna(OOV_ROW, [ITEM_ROW, USER_ROW])
+
+
+def frame_rows(events: DataFrame, first: date, share: float, buckets: int = 8) -> DataFrame:
+    """The training rows of the days from `first` on, without maturity (frame_rows.ROW_SCHEMA)."""
+    wanted = (F.col(EVENT_TYPE) == IMPRESSION) & (F.col(DS) >= first.isoformat()) & in_sample(share)
+    bucket = F.pmod(F.xxhash64(USER_ID), F.lit(buckets))
+    marked = events.withColumns({WANTED: wanted, "bucket": bucket})
+    return marked.groupBy("bucket").applyInArrow(bucket_rows, ROW_SCHEMA)
+
+
+def with_maturity(frame: DataFrame, join: Join, scratch: Path) -> DataFrame:
+    """The frame with exposure_7d, click_7d (0 where nothing was published yet) and maturity_tick (null there).
+
+    `join` answers one pandas frame of event_id, item_id, event_time. Raises DataError: it lost or doubled a row.
+    """
+    asked = frame.select(EVENT_ID, ITEM_ID, F.timestamp_millis(EVENT_MS).alias(EVENT_TIME)).toPandas()
+    asked[EVENT_TIME] = asked[EVENT_TIME].dt.tz_localize("UTC")
+    found = join(asked)
+    if len(found) != len(asked) or set(found[EVENT_ID]) != set(asked[EVENT_ID]):
+        raise DataError(f"the point-in-time join answered {len(found)} rows for {len(asked)} impressions, or others than were "
+                        "asked for: nothing was written; compare features/retrieval.py with its offline store")
+    counts = {name: found[name].fillna(0).astype("int64") for name in (EXPOSURE_7D, CLICK_7D)}
+    answer = pd.DataFrame({EVENT_ID: found[EVENT_ID], **counts, MATURITY_TICK: pd.to_datetime(found[TICK], utc=True)})
+    scratch.mkdir(parents=True, exist_ok=True)
+    answer.to_parquet(scratch / "maturity.parquet", index=False, coerce_timestamps="us")
+    maturity = frame.sparkSession.read.parquet(str(scratch / "maturity.parquet"))
+    joined = frame.join(maturity, EVENT_ID).withColumn(EVENT_TIME, F.timestamp_millis(EVENT_MS))
+    return joined.select(*FRAME_COLUMNS)
+
+
+def work(run: Run, arguments: argparse.Namespace) -> str:
+    share = run.settings.training.user_day_share if arguments.user_day_share is None else arguments.user_day_share
+    if not 0 < share <= 1:
+        raise ConfigError(f"--user-day-share must be in (0, 1], got {share}")
+    run.read(TABLE_MATURITY_REBUILT)
+    items = current_items(run.read(TABLE_ITEMS, CATALOGUE_COLUMNS), run.as_of)
+    events = described(known_events(run), run.read(TABLE_ITEM_INDEX), run.read(TABLE_USER_INDEX), items)
+    rows = frame_rows(events, run.first, share, BUCKETS_PER_TASK * run.settings.spark.shuffle_partitions).persist()
+    scratch = run.layout.home / "tmp" / f"training_frame-{run.as_of}"
+    try:
+        record(run, rows, share)
+        frame = with_maturity(rows, feast_join(run), scratch)
+        version = run.replace_days(frame, TABLE_TRAINING_FRAME, (EVENT_TIME, EVENT_ID))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        rows.unpersist()
+    return f"{TABLE_TRAINING_FRAME}@{version}"
+
+
+def feast_join(run: Run) -> Join:
+    """Feast's point-in-time join over the version of the rebuild that this run pinned."""
+    config, version = config_from(run.settings), run.reads[TABLE_MATURITY_REBUILT]
+    return lambda asked: historical_maturity(config, asked, version=version)
+
+
+def record(run: Run, rows: DataFrame, share: float) -> None:
+    """Counts of the run, before it writes."""
+    log = lake.between(run.read(TABLE_EVENTS), run.first, run.as_of).where(F.col(EVENT_TYPE) == IMPRESSION)
+    run.rows["in"] = log.count()
+    total, clicked, ordered, no_item, no_user = rows.select(
+        F.count(F.lit(1)), F.sum(CLICKED), F.sum(ORDERED), F.count_if(F.col(ITEM_ROW) == OOV_ROW),
+        F.count_if(F.col(USER_ROW) == OOV_ROW)).first()
+    run.reject("user-day not sampled or repeated id", run.rows["in"] - total)
+    run.facts |= {"user_day_share": share, "clicked": clicked or 0, "ordered": ordered or 0, "item_not_in_index": no_item,
+                  "user_not_in_index": no_user}
+    if no_item or no_user:
+        run.log(f"{no_item:,} rows of items and {no_user:,} of users in no index take row {OOV_ROW}: run entity_index first")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = job_parser("spark_jobs.training_frame", __doc__)
+    parser.add_argument("--user-day-share", type=float, metavar="S", help="in (0, 1]; default: settings, [training]")
+    return run_job("training_frame", work, parser.parse_args(argv), load_settings, delta_jars)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
