@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from features.catalogue import ItemContent
 from features.clock import Clock
+from features.errors import ArtefactError
 from features.names import CODEBOOK_VERSION, CODES, ITEM_ID, TABLE_SEMANTIC_IDS
 from features.spec import MISSING_CODE
 from streaming.config import StreamConfig
@@ -34,6 +35,9 @@ CHUNK = 5_000
 class Encoder(Protocol):
     def codes(self, items: Sequence[ItemContent]) -> NDArray[np.int32]:
         """int32[n, levels], -1 where there is no content."""
+
+    def faults(self, items: Sequence[ItemContent]) -> dict[int, str]:
+        """Position → why that item cannot be encoded."""
 
 
 class PublishedSids:
@@ -85,10 +89,8 @@ class CatalogRole:
         self.encoder: Encoder | None = None
         self.published: PublishedSids | None = None
         self.looked = -LOOK_EVERY_S
+        self.said = ""
         self.follow_live_codebook()
-        if self.encoder is None:
-            print(f"no codebook is live yet ({config.layout.live_codebook_file}): profiles are pushed, SIDs wait for "
-                  "one", flush=True)
 
     def on_assigned(self, parts: list[TopicPart]) -> dict[TopicPart, int | None]:
         """From the beginning: the topic is compacted, and every push is idempotent."""
@@ -106,15 +108,26 @@ class CatalogRole:
         try:
             version = json.loads(self.config.layout.live_codebook_file.read_text())["version"]
         except FileNotFoundError:
+            self.say(f"no codebook is live yet ({self.config.layout.live_codebook_file}): profiles are pushed, SIDs wait")
             return
         if version == self.version:
             return
-        encoder = self.load_encoder(self.config.layout.codebook(version))
+        try:
+            encoder = self.load_encoder(self.config.layout.codebook(version))
+        except ArtefactError as fault:
+            self.say(f"the live codebook {version} cannot be loaded ({fault}): going on with {self.version or 'none'}")
+            return
         encoder.codes([ItemContent("warm up", {})])
         published = PublishedSids(self.client, self.config.group, version)
         taken = published.keep_table(self.config.layout.table(TABLE_SEMANTIC_IDS), version)
         self.version, self.encoder, self.published = version, encoder, published
-        print(f"codebook {version} is live ({taken:,} SIDs published before)", flush=True)
+        self.say(f"codebook {version} is live ({taken:,} SIDs published before)")
+
+    def say(self, line: str) -> None:
+        """Once, however often it is found again."""
+        if line != self.said:
+            self.said = line
+            print(line, flush=True)
 
     def handle(self, part: TopicPart, records: Records) -> None:
         if part not in self.positions:
@@ -149,10 +162,19 @@ class CatalogRole:
             new = [item for item in some if item.item_id not in known]
             if new:
                 new_ids = [item.item_id for item in new]
-                codes = self.encoder.codes([item.content for item in new])
+                codes = self.encoder.codes(self.encodable(self.encoder, new))
                 known |= dict(zip(new_ids, codes, strict=True)) | self.published.keep(new_ids, codes)
             # As of now, not of the record: what a newer codebook gave replaces what an older one gave.
             self.online.push_semantic_ids(ids, np.stack([known[i] for i in ids]), self.version, self.clock.now_ms())
+
+    def encodable(self, encoder: Encoder, items: list[Item]) -> list[ItemContent]:
+        """Their contents; one that this codebook cannot take (a vector of another width, say) counts as none, and is told."""
+        contents = [item.content for item in items]
+        for place, why in encoder.faults(contents).items():
+            print(f"item {items[place].item_id} gets no SID: {why}", flush=True)
+            self.report.progress.outcomes.update(["not_encodable"])
+            contents[place] = ItemContent(None, {})
+        return contents
 
     def settle(self, idle: bool) -> dict[TopicPart, int | None]:
         if time.monotonic() - self.looked >= LOOK_EVERY_S:

@@ -87,5 +87,6 @@ def look(consumer: GroupConsumer, role: Role, report: Report) -> None:
     prefix = {topic: "" if len(role.topics) == 1 else f"{topic}/" for topic in role.topics}
     report.progress.lag = {f"{prefix[part.topic]}p{part.partition}": n for part, n in lag.items()}
     consumer.commit(role.positions)
+    report.metrics.update(report.progress, report.is_ready)
     if not any(lag.values()):
         report.ready()

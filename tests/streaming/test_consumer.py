@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 
 def letters(stream):
     end = stream.broker.end_offsets(stream.config.dead_letters_topic, [0])[0]
-    return [r for r in read_range(stream.config.bootstrap, TopicPart(stream.config.dead_letters_topic, 0), 0, end)]
+    return list(read_range(stream.config.bootstrap, TopicPart(stream.config.dead_letters_topic, 0), 0, end))
 
 
 def test_what_is_produced_is_published_row_by_row(stream, make_events, truth_of, wait_until):

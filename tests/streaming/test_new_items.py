@@ -11,6 +11,7 @@ from deltalake import write_deltalake
 
 from features.artefacts import write_json
 from features.clock import FixedClock, from_ms
+from features.errors import ArtefactError
 from streaming.config import StreamConfig
 from streaming.kafka_io import Records, TopicPart
 from streaming.new_items import CatalogRole
@@ -22,14 +23,20 @@ PART = TopicPart("catalog", 0)
 
 
 class Encoder:
-    """A SID of the content alone, -1 without content; another one in another version."""
+    """A SID of the content alone, -1 without content; another one in another version. It takes no vectors."""
 
     def __init__(self, version):
+        if version == "cb-broken":
+            raise ArtefactError("no manifest.json")
         self.version = version
 
     def codes(self, items):
         return np.array([[-1] * 4 if item.is_empty() else list(hashlib.sha256(f"{self.version}{item}".encode()).digest()[:4])
                          for item in items], np.int32).reshape(-1, 4)
+
+
+    def faults(self, items):
+        return {n: "vector of 1 number" for n, item in enumerate(items) if item.vector is not None}
 
 
 class Online:
@@ -150,6 +157,23 @@ def test_a_new_live_codebook_reads_the_catalogue_again(catalogue):
     catalogue.again()
     assert catalogue.online.sids["a"][0] == "cb-2"
     assert catalogue.online.sids["a"] != old
+
+
+def test_a_broken_live_codebook_leaves_the_one_before_at_work(catalogue, capsys):
+    catalogue.go_live("cb-1")
+    assert catalogue.go_live("cb-broken") == {}
+    catalogue.publish({"item_id": "a", "title": "Oats"})
+    assert catalogue.online.sids["a"][0] == "cb-1"
+    assert "going on with cb-1" in capsys.readouterr().out
+
+
+def test_an_item_that_cannot_be_encoded_has_a_profile_and_no_sid(catalogue):
+    catalogue.go_live("cb-1")
+    catalogue.publish({"item_id": "a", "title": "Oats", "vector": [1.0]}, {"item_id": "b", "title": "Peas"})
+    assert catalogue.online.sids["a"] == ("cb-1", [-1] * 4)
+    assert min(catalogue.online.sids["b"][1]) >= 0
+    assert catalogue.online.profiles["a"][2] == "Oats"
+    assert catalogue.role.report.progress.outcomes["not_encodable"] == 1
 
 
 def test_bad_items_are_buried_and_the_last_record_of_an_item_counts(catalogue):
