@@ -1,7 +1,9 @@
 """What the tests of layers and losses share: golden cases, their tolerances, layers filled with given kernels."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 import model  # noqa: F401  (chooses the Keras version, before a test imports TensorFlow)
 
@@ -104,3 +106,49 @@ def round_trip(tmp_path):
         exported = tf.saved_model.load(str(tmp_path / "exported"))
         np.testing.assert_allclose(exported.answer(*inputs), expected, rtol=0, atol=1e-6)
     return check
+
+
+@pytest.fixture
+def write_lake():
+    """write_lake(layout, days, rows=…, items=…): contract tables with random rows, SIDs of codebook `cb-1` for most items."""
+    return write_contract_tables
+
+
+def write_contract_tables(layout, days, rows=60, items=30, users=8, seed=0, mode="overwrite"):
+    rng = np.random.default_rng(seed)
+    for ds in days:
+        write_deltalake(layout.table("training_frame"), frame_of(rng, ds, rows, items, users), partition_by=["ds"], mode=mode)
+        mode = "append"
+    for name, key, count in (("item_index", "item_id", items), ("user_index", "user_id", users)):
+        index = {key: [f"{key[0]}{n}" for n in range(count)], "row": pa.array(np.arange(count) + 2, pa.int32())}
+        write_deltalake(layout.table(name), pa.table(index), mode="overwrite")
+    codes = np.random.default_rng(99).integers(0, 256, [1000, 4]).astype(np.int32)[:items - 3]
+    write_deltalake(layout.table("semantic_ids"), pa.table({
+        "item_id": [f"i{n}" for n in range(items - 3)], "codes": list(codes),
+        "assigned_at": [moment("2026-01-01")] * (items - 3),
+        "codebook_version": ["cb-1"] * (items - 3)}), partition_by=["codebook_version"], mode="overwrite")
+
+
+def moment(ds):
+    return pa.scalar(int(np.datetime64(ds, "us").astype(np.int64)) + 3_600_000_000, pa.timestamp("us", "UTC"))
+
+
+def frame_of(rng, ds, rows, items, users):
+    """One day of training_frame. Clicks prefer what the user took before, so that there is something to learn."""
+    item, user = rng.integers(0, items, rows), rng.integers(0, users, rows)
+    count = rng.integers(0, 3, rows)
+    clicked = (rng.random(rows) < np.where(count > 0, 0.6, 0.1)).astype(np.int8)
+    lengths = rng.integers(0, 6, rows)
+    history = rng.integers(2, items + 2, lengths.sum()).astype(np.int32)
+    return pa.table({
+        "event_id": [f"{ds}-{n:05d}" for n in rng.permutation(rows)], "user_id": [f"u{n}" for n in user],
+        "item_id": [f"i{n}" for n in item], "event_time": [moment(ds)] * rows, "ds": [ds] * rows,
+        "clicked": clicked, "ordered": (clicked * (rng.random(rows) < 0.5)).astype(np.int8),
+        "user_row": pa.array(user + 2, pa.int32()), "item_row": pa.array(item + 2, pa.int32()),
+        "hour_of_day": pa.array(rng.integers(0, 24, rows), pa.int32()),
+        "day_of_week": pa.array(rng.integers(0, 7, rows), pa.int32()),
+        "history_rows": pa.ListArray.from_arrays(pa.array(np.r_[0, np.cumsum(lengths)], pa.int32()), pa.array(history)),
+        "online_days": rng.integers(0, 400, rows), "exposure_7d": rng.integers(0, 300, rows),
+        "click_7d": rng.integers(0, 30, rows),
+        "maturity_tick": [moment(ds)] * rows, "repeat_count": count.astype(np.float32),
+        "repeat_age_days": np.where(count > 0, rng.random(rows) * 30, -1).astype(np.float32)})

@@ -1,0 +1,159 @@
+"""Base and GateSID on the shared trunk."""
+
+import numpy as np
+import pytest
+
+from features.spec import RANKING_INPUTS
+
+pytestmark = pytest.mark.tf
+
+ITEMS, USERS, ROWS = 30, 9, 24
+
+
+@pytest.fixture(scope="module")
+def features():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(11)
+    top = {"user_row": USERS, "hour_of_day": 24, "day_of_week": 7, "item_row": ITEMS, "history_rows": ITEMS,
+           "history_codes": 256, "item_codes": 256}
+    made = {spec.name: rng.integers(0, top[spec.name], [ROWS, *spec.shape]) if spec.dtype == "int32"
+            else 20 * rng.random([ROWS, *spec.shape]) for spec in RANKING_INPUTS}
+    return {spec.name: tf.constant(made[spec.name], spec.dtype) for spec in RANKING_INPUTS}
+
+
+@pytest.fixture(scope="module", params=["base", "gatesid"])
+def ranker(request):
+    from model.checkpoints import fresh_ranker
+    from model.config import RankerConfig
+    from model.rankers.trunk import TableSizes
+
+    return fresh_ranker(RankerConfig(ranker=request.param), TableSizes(ITEMS, USERS), seed=1)
+
+
+def labelled(features, clicked, ordered, order_weight=1.0):
+    import tensorflow as tf
+
+    return {"features": features, "clicked": tf.constant(clicked, tf.float32), "ordered": tf.constant(ordered, tf.float32),
+            "order_weight": tf.fill([ROWS], order_weight)}
+
+
+def test_scores_are_probabilities_of_each_row(ranker, features):
+    scores = ranker.score(features)
+    expected = {"ctr", "ctcvr"} | ({"semantic_weight"} if ranker.name == "gatesid" else set())
+    assert set(scores) == expected
+    for name, values in scores.items():
+        assert values.shape == (ROWS,), name
+        assert np.all((values.numpy() > 0) & (values.numpy() < 1)), name
+    assert np.all(scores["ctcvr"] <= scores["ctr"])
+
+
+def test_a_rows_score_does_not_depend_on_its_batch(ranker, features):
+    whole = ranker.score(features)["ctr"].numpy()
+    part = ranker.score({name: values[5:8] for name, values in features.items()})["ctr"]
+    np.testing.assert_allclose(part, whole[5:8], rtol=1e-5)
+
+
+def test_a_row_of_defaults_gets_a_finite_score_and_finite_gradients(ranker):
+    import tensorflow as tf
+
+    defaults = {spec.name: tf.cast(tf.fill([ROWS, *spec.shape], spec.default), spec.dtype) for spec in RANKING_INPUTS}
+    with tf.GradientTape() as tape:
+        loss = ranker.compute_loss(labelled(defaults, np.ones(ROWS), np.zeros(ROWS)))
+    assert np.isfinite(loss)
+    for gradient in tape.gradient(loss, ranker.trainable_variables):
+        assert gradient is None or np.isfinite(tf.convert_to_tensor(gradient)).all()
+
+
+def test_ranking_loss_is_the_sum_of_both_tasks(ranker, features):
+    from model.losses.esmm import esmm
+
+    clicked, ordered = np.arange(ROWS) % 2, (np.arange(ROWS) % 4 == 1).astype(int)
+    view = ranker.look_up(features)
+    interest = ranker.interest(view)
+    logits = ranker.logits(view, interest)
+    expected = esmm(logits[:, 0], logits[:, 1], clicked, ordered)
+    align = ranker.auxiliary_loss(view, interest)
+    both = ranker.compute_loss(labelled(features, clicked, ordered))
+    np.testing.assert_allclose(both - align, expected.loss, rtol=1e-5)
+    one = ranker.compute_loss(labelled(features, clicked, ordered, order_weight=0.0))
+    np.testing.assert_allclose(one - align, expected.ctr_loss, rtol=1e-5)
+
+
+def test_a_masked_task_trains_nothing(ranker, features):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = ranker.compute_loss(labelled(features, np.ones(ROWS), np.ones(ROWS), order_weight=0.0))
+    for gradient in tape.gradient(loss, ranker.cvr_head.trainable_variables):
+        np.testing.assert_array_equal(gradient, 0)
+
+
+def test_every_table_is_trained_by_the_sparse_optimiser(ranker):
+    from model.config import TrainConfig
+
+    optimiser = ranker.optimiser(TrainConfig())
+    names = [variable.name for variable in [*optimiser.dense, *optimiser.tables]]
+    assert sorted(names) == sorted(variable.name for variable in ranker.trainable_variables)
+    assert {name for name in names if "table" in name} == {table.name for table in optimiser.tables}
+
+
+def test_base_does_not_see_semantic_ids(features):
+    import tensorflow as tf
+
+    from model.checkpoints import fresh_ranker
+    from model.config import RankerConfig
+    from model.rankers.trunk import TableSizes
+
+    base = fresh_ranker(RankerConfig(ranker="base"), TableSizes(ITEMS, USERS), seed=1)
+    blind = features | {name: -tf.ones_like(features[name]) for name in ("item_codes", "history_codes")}
+    np.testing.assert_array_equal(base.score(blind)["ctr"], base.score(features)["ctr"])
+
+
+def test_gatesid_alignment_is_the_weighted_contrast_of_the_first_rows(features):
+    from model.checkpoints import fresh_ranker
+    from model.config import RankerConfig
+    from model.losses.contrastive import gated_infonce
+    from model.rankers.trunk import TableSizes
+
+    config = RankerConfig(ranker="gatesid", align_loss_weight=0.5, align_rows=10)
+    ranker = fresh_ranker(config, TableSizes(ITEMS, USERS), seed=1)
+    ranker.items.table.assign(np.random.default_rng(1).normal(size=ranker.items.table.shape))
+    view = ranker.look_up(features)
+    interest = ranker.interest(view)
+    expected = gated_infonce(
+        interest.sid_emb[:10], view.item_emb[:10], interest.semantic_weight[:10], features["item_row"][:10])
+    assert expected.loss > 0
+    np.testing.assert_allclose(ranker.auxiliary_loss(view, interest), 0.5 * expected.loss, rtol=1e-6)
+
+
+def test_an_unseen_item_is_told_apart_by_its_semantic_id(features):
+    import tensorflow as tf
+
+    from model.checkpoints import fresh_ranker
+    from model.config import RankerConfig
+    from model.rankers.trunk import TableSizes
+
+    ranker = fresh_ranker(RankerConfig(ranker="gatesid"), TableSizes(ITEMS, USERS), seed=1)
+    unseen = features | {"item_row": tf.ones_like(features["item_row"])}
+    other = unseen | {"item_codes": (features["item_codes"] + 1) % 256}
+    assert np.abs(ranker.score(unseen)["ctr"] - ranker.score(other)["ctr"]).min() > 0
+
+
+@pytest.mark.parametrize(("age", "place"), [(0.0, 0), (0.99, 0), (1.0, 1), (7.0, 3), (400.0, 6)])
+def test_repeat_age_falls_into_its_bucket(age, place):
+    import tensorflow as tf
+
+    from model.rankers.trunk import repeat_columns
+
+    columns = repeat_columns(tf.constant([2.0]), tf.constant([age])).numpy()[0]
+    np.testing.assert_allclose(columns[:3], [np.log1p(2), np.log1p(age), 0], rtol=1e-6)
+    assert columns[3:].tolist() == np.eye(7)[place].tolist()
+
+
+def test_never_taken_has_its_own_flag_and_no_bucket():
+    import tensorflow as tf
+
+    from model.rankers.trunk import repeat_columns
+
+    np.testing.assert_array_equal(repeat_columns(tf.constant([0.0]), tf.constant([-1.0])), [[0, 0, 1] + [0] * 7])

@@ -1,0 +1,187 @@
+"""Progressive training: predictions before learning, resume after a kill, nothing on the second run."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from features.errors import ArtefactError
+from features.layout import Layout
+
+pytestmark = pytest.mark.tf
+
+DAYS = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
+PREDICTION_COLUMNS = ["event_id", "user_id", "item_id", "event_time", "clicked", "ordered", "online_days", "exposure_7d",
+                      "click_7d", "ctr", "ctcvr", "semantic_weight"]
+
+
+@pytest.fixture
+def lake(tmp_path, write_lake):
+    layout = Layout(tmp_path)
+    write_lake(layout, DAYS)
+    return layout
+
+
+def job(layout, ranker="gatesid", start=DAYS[0], as_of="2026-01-05", **changes):
+    from model.config import RankerConfig, TrainConfig
+    from model.train_ranker import Job
+
+    network = RankerConfig(ranker=ranker, hidden=(8,), user_width=4)
+    codebook = "cb-1" if ranker == "gatesid" else None
+    return Job(layout, network, TrainConfig(batch_size=16), changes.pop("seed", 1), date.fromisoformat(start),
+               date.fromisoformat(as_of), codebook, **changes)
+
+
+def weights(folder):
+    with np.load(folder / "weights.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def equal(mine, theirs):
+    return mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_each_day_is_scored_by_a_model_that_has_not_seen_it(lake):
+    from model.checkpoints import restore
+    from model.dataset import PinnedTable, batches, read_codes, read_day
+    from model.train_ranker import run
+
+    run(job(lake, checkpoint_every=1), say=lambda line: None)
+    three_days = restore(lake.checkpoint("gatesid", 1, DAYS[3]))
+    tables = {name: PinnedTable.at(lake.table(name)) for name in ("training_frame", "semantic_ids", "item_index")}
+    day = read_day(tables["training_frame"], DAYS[3])
+    features, _ = next(batches(day, read_codes(tables["semantic_ids"], tables["item_index"], "cb-1"), len(day)))
+    stored = pq.read_table(lake.predictions("gatesid", 1) / f"{DAYS[3]}.parquet")
+    np.testing.assert_allclose(stored.column("ctr"), three_days.ranker.score(features)["ctr"], rtol=1e-5)
+
+
+def test_predictions_have_the_contracts_columns_and_every_row_once(lake):
+    from model.train_ranker import run
+
+    run(job(lake, "base"), say=lambda line: None)
+    assert sorted(path.name for path in lake.predictions("base", 1).iterdir()) == [f"{ds}.parquet" for ds in DAYS]
+    table = pq.read_table(lake.predictions("base", 1) / f"{DAYS[1]}.parquet")
+    assert sorted(table.column_names) == sorted(PREDICTION_COLUMNS)
+    assert len(set(table.column("event_id").to_pylist())) == table.num_rows == 60
+    assert table.column("semantic_weight").null_count == 60
+    assert table.column("ctcvr").null_count == 0
+
+
+def test_a_data_set_without_orders_has_no_ctcvr(lake):
+    from dataclasses import replace
+
+    from model.train_ranker import run
+
+    asked = job(lake, "base")
+    run(replace(asked, training=replace(asked.training, labels=("clicked",))), say=lambda line: None)
+    table = pq.read_table(lake.predictions("base", 1) / f"{DAYS[0]}.parquet")
+    assert table.column("ctcvr").null_count == table.num_rows
+
+
+def test_the_second_run_does_nothing(lake):
+    from model.train_ranker import run
+
+    first = run(job(lake), say=lambda line: None)
+    before = {path: path.stat().st_mtime_ns for path in lake.home.rglob("*")}
+    said = []
+    assert run(job(lake), say=said.append) == first
+    assert {path: path.stat().st_mtime_ns for path in lake.home.rglob("*")} == before
+    assert said == []
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_bits(lake):
+    """days     1 -> 2 -> [checkpoint] -> 3 -> killed      then      [checkpoint] -> 3 -> 4"""
+    from model.train_ranker import run
+
+    def killed_on_day_three(line):
+        if line.startswith(DAYS[2]):
+            raise Killed
+
+    unbroken = run(job(lake, checkpoint_every=2), say=lambda line: None)
+    twin = Layout(lake.home.parent / f"{lake.home.name}-twin")
+    (twin.home).mkdir()
+    (twin.home / "lake").symlink_to(lake.home / "lake")
+    with pytest.raises(Killed):
+        run(job(twin, checkpoint_every=2), say=killed_on_day_three)
+    assert not twin.checkpoint("gatesid", 1, "2026-01-05").exists()
+    said = []
+    resumed = run(job(twin, checkpoint_every=2), say=said.append)
+    assert DAYS[2] in said[0], "goes on from the checkpoint of day 3's morning"
+    assert equal(weights(resumed), weights(unbroken))
+    for ds in DAYS:
+        mine, theirs = (pq.read_table(home.predictions("gatesid", 1) / f"{ds}.parquet") for home in (twin, lake))
+        assert mine.equals(theirs), ds
+
+
+def test_day_by_day_gives_the_weights_of_one_run(lake, tmp_path):
+    from model.train_ranker import run
+
+    at_once = run(job(lake, as_of=DAYS[2]), say=lambda line: None)
+    twin = Layout(tmp_path / "twin")
+    twin.home.mkdir()
+    (twin.home / "lake").symlink_to(lake.home / "lake")
+    for day, next_day in zip(DAYS[:2], DAYS[1:3], strict=True):
+        nightly = run(job(twin, start=day, as_of=next_day), say=lambda line: None)
+    assert equal(weights(nightly), weights(at_once))
+
+
+def test_a_grown_index_goes_on_with_the_old_rows(lake, write_lake):
+    from model.train_ranker import run
+
+    before = weights(run(job(lake, as_of=DAYS[2]), say=lambda line: None))
+    write_lake(lake, DAYS, items=45, users=11)
+    after = weights(run(job(lake, as_of=DAYS[3], start=DAYS[2]), say=lambda line: None))
+    assert before["gatesid/items/table:0"].shape[0] == 32
+    assert after["gatesid/items/table:0"].shape[0] == 47
+
+
+def test_going_on_with_other_settings_is_refused(lake):
+    from dataclasses import replace
+
+    from model.train_ranker import run
+
+    run(job(lake, as_of=DAYS[1]), say=lambda line: None)
+    asked = job(lake)
+    with pytest.raises(ArtefactError, match="other settings of training"):
+        run(replace(asked, training=replace(asked.training, dense_rate=0.5)), say=lambda line: None)
+
+
+def test_days_without_rows_are_named_and_passed_over(lake):
+    from model.train_ranker import run
+
+    said = []
+    run(job(lake, "base", start="2025-12-31"), say=said.append)
+    assert "2025-12-31 001/005 | no rows" in said
+    with pytest.raises(ArtefactError, match="no rows from 2024-01-01"):
+        run(job(lake, "base", start="2024-01-01", as_of="2024-02-01"), say=lambda line: None)
+
+
+def test_the_command_prints_progress_and_ends_with_the_checkpoint(lake, monkeypatch, capsys):
+    from model.train_ranker import main
+
+    monkeypatch.setenv("GATESID_HOME", str(lake.home))
+    asked = ["--ranker", "base", "--from", DAYS[0], "--as-of", DAYS[2], "--seed", "4"]
+    assert main(asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(lake.checkpoint("base", 4, DAYS[2]))
+    assert lines[1].startswith(f"{DAYS[0]} 001/002 (50.0%) | rows 60 | loss ")
+    progress = json.loads((lake.checkpoint("base", 4, DAYS[2]) / "progress.json").read_text())
+    assert [day["ds"] for day in progress] == DAYS[:2]
+
+
+def test_the_command_says_what_is_wrong_and_how_it_ended(lake, monkeypatch, capsys):
+    from model.train_ranker import main
+
+    monkeypatch.setenv("GATESID_HOME", str(lake.home))
+    assert main(["--ranker", "gatesid", "--as-of", DAYS[2], "--codebook", "cb-9"]) == 5
+    assert "run spark_jobs.sid_assignment --codebook cb-9" in capsys.readouterr().err
+    assert main(["--ranker", "gatesid", "--as-of", DAYS[2]]) == 3
+    assert "no live codebook" in capsys.readouterr().err
+    assert main(["--ranker", "base", "--as-of", "soon"]) == 3
+    assert main(["--ranker", "base", "--from", DAYS[2], "--as-of", DAYS[2]]) == 3
