@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -29,6 +30,9 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
 
 
+NO_CONTEXT = msgspec.Raw(b"null")
+
+
 class WireEvent(msgspec.Struct, gc=False):
     """One event as it is on the wire; `event_time` is not yet resolved to milliseconds."""
 
@@ -38,7 +42,7 @@ class WireEvent(msgspec.Struct, gc=False):
     item_id: Id
     event_time: TimeMs | str
     request_id: Id | None = None
-    context: msgspec.Raw = msgspec.Raw(b"null")
+    context: msgspec.Raw = NO_CONTEXT
 
 
 class Rejected(NamedTuple):
@@ -93,6 +97,7 @@ class Refused(Exception):
         self.detail = detail
 
 
+FIELDS = attrgetter("event_id", "event_type", "user_id", "item_id", "event_time", "request_id", "context")
 decoder = msgspec.json.Decoder(WireEvent)
 typeless = msgspec.json.Decoder()
 
@@ -169,32 +174,49 @@ def refusal(fault: msgspec.ValidationError) -> Refused:
 
 def columns(good: list[tuple[int, WireEvent]], keys: Sequence[bytes | None], ingest_ms: Int64,
             rejected: list[Rejected]) -> Events:
-    """Event columns of the records that have a known type, a readable time, an object as context and their item as key."""
-    kept: list[tuple[int, WireEvent]] = []
-    times: list[int] = []
-    contexts: list[str | None] = []
-    for place, event in good:
-        try:
-            if event.event_type not in KINDS:
-                raise Refused(Reason.UNKNOWN_EVENT_TYPE, f"event_type {event.event_type[:40]!r}; expected "
-                                                         f"{', '.join(EVENT_TYPES)}")
-            time = event.event_time
-            at = time if type(time) is int else parse_time(time)  # type: ignore[arg-type]
-            context = None if event.context == b"null" else context_text(event.context)
-            if keys[place] != event.item_id.encode():
-                raise Refused(Reason.KEY_MISMATCH, f"key {keys[place]!r}, item_id {event.item_id!r}: records are keyed by "
-                                                   "item_id")
-        except Refused as fault:
-            rejected.append(Rejected(place, fault.reason, fault.detail))
-            continue
-        kept.append((place, event))
-        times.append(at)
-        contexts.append(context)
-    position = np.fromiter((place for place, _ in kept), np.int64, len(kept))
+    """Event columns of the records that have a known type, a readable time, an object as context and their item as key.
+
+    A batch without anything odd is checked as a whole; else each record is.
+    """
+    if not all_plain(good, keys):
+        kept = []
+        for place, event in good:
+            try:
+                kept.append((place, checked(event, keys[place])))
+            except Refused as fault:
+                rejected.append(Rejected(place, fault.reason, fault.detail))
+        good = kept
+    count = len(good)
+    position = np.fromiter((place for place, _ in good), np.int64, count)
+    if not count:
+        return Events(position, [], np.empty(0, np.int8), [], [], np.empty(0, np.int64), ingest_ms[position], [], [])
+    ids, types, users, items, times, requests, contexts = (list(column) for column in zip(
+        *map(FIELDS, (event for _, event in good)), strict=True))
     return Events(
-        position, [e.event_id for _, e in kept], np.fromiter((KINDS[e.event_type] for _, e in kept), np.int8, len(kept)),
-        [e.user_id for _, e in kept], [e.item_id for _, e in kept], np.array(times, np.int64), ingest_ms[position],
-        [e.request_id for _, e in kept], contexts)
+        position, ids, np.fromiter(map(KINDS.__getitem__, types), np.int8, count), users, items, np.array(times, np.int64),
+        ingest_ms[position], requests, [None if raw is NO_CONTEXT else context_text(raw) for raw in contexts])
+
+
+def all_plain(good: list[tuple[int, WireEvent]], keys: Sequence[bytes | None]) -> bool:
+    """Whether nothing in these records needs a closer look."""
+    events = [event for _, event in good]
+    return (KINDS.keys() >= {event.event_type for event in events}
+            and all(type(event.event_time) is int for event in events)
+            and all(event.context is NO_CONTEXT or bytes(event.context).startswith(b"{") for event in events)
+            and [keys[place] for place, _ in good] == [event.item_id.encode() for event in events])
+
+
+def checked(event: WireEvent, key: bytes | None) -> WireEvent:
+    """The event with its time in milliseconds. Raises Refused."""
+    if event.event_type not in KINDS:
+        raise Refused(Reason.UNKNOWN_EVENT_TYPE,
+                      f"event_type {event.event_type[:40]!r}; expected {', '.join(EVENT_TYPES)}")
+    if isinstance(event.event_time, str):
+        event.event_time = parse_time(event.event_time)
+    context_text(event.context)
+    if key != event.item_id.encode():
+        raise Refused(Reason.KEY_MISMATCH, f"key {key!r}, item_id {event.item_id!r}: records are keyed by item_id")
+    return event
 
 
 def parse_time(text: str) -> int:

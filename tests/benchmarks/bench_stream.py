@@ -1,0 +1,148 @@
+"""Events a second from Kafka to committed state and pushed rows, against a bare poll loop that only counts records.
+
+    python tests/benchmarks/bench_stream.py [--events 500000] [--items 200000] [--days 7] [--online]
+
+Starts a broker and a Valkey of its own. `--online` pushes to Feast's online store; without it the online sink only counts.
+Prints the rates, their ratio, the time by part of the hot path, and bytes per remembered id.
+"""
+
+import argparse
+import cProfile
+import pstats
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import msgspec  # noqa: E402
+import numpy as np  # noqa: E402
+
+from features.clock import SystemClock  # noqa: E402
+from features.events import CLICK, IMPRESSION  # noqa: E402
+from infra.broker import running_broker  # noqa: E402
+from infra.valkey import running_valkey  # noqa: E402
+from streaming.config import StreamConfig  # noqa: E402
+from streaming.consumer import MaturityRole  # noqa: E402
+from streaming.dead_letter import DeadLetters  # noqa: E402
+from streaming.heartbeat import Heartbeats, write_heartbeat  # noqa: E402
+from streaming.kafka_io import Broker, GroupConsumer, Producer  # noqa: E402
+from streaming.report import Report  # noqa: E402
+from streaming.role import Stop, run_role  # noqa: E402
+from streaming.sinks import FeastPushSink, LakeSink  # noqa: E402
+from streaming.state_store import Identity  # noqa: E402
+from streaming.user_history import UserHistories  # noqa: E402
+from streaming.valkey_store import ValkeyStateStore, connect  # noqa: E402
+
+T0, DAY_MS = 1_767_225_600_000, 86_400_000
+
+
+class Counter:
+    """A sink that costs nothing."""
+
+    def push(self, rows):
+        pass
+
+    def push_histories(self, users, items, times_ms, version_ms):
+        pass
+
+
+def produce(config: StreamConfig, events: int, items: int, days: float) -> None:
+    rng, producer = np.random.default_rng(1), Producer(config.bootstrap, linger_ms=50)
+    times = T0 + np.sort(rng.integers(0, int(days * DAY_MS), events))
+    chosen = np.minimum(rng.zipf(1.2, events), items)
+    clicks, users = rng.random(events) < 0.1, rng.integers(0, 50_000, events)
+    for n in range(events):
+        item = f"item-{chosen[n]}"
+        value = {"event_id": f"event-{n:012}", "event_type": CLICK if clicks[n] else IMPRESSION, "user_id": f"user-{users[n]}",
+                 "item_id": item, "event_time": int(times[n]), "request_id": f"request-{n // 10}"}
+        producer.send(config.events_topic, item.encode(), msgspec.json.encode(value), time_ms=int(times[n]))
+    for partition in range(config.partitions):
+        write_heartbeat(producer, config.events_topic, partition, int(times[-1]) + 60_000)
+    producer.flush()
+    producer.close()
+
+
+def bare_poll(config: StreamConfig, total: int) -> float:
+    consumer = GroupConsumer(config.bootstrap, "bare", [config.events_topic], on_assigned=dict.fromkeys,
+                             on_revoked=lambda parts: None, max_records=config.batch_records)
+    count, began = 0, 0.0
+    while count < total:
+        found = sum(map(len, consumer.poll(100).values()))
+        began = began or (time.monotonic() if found else 0.0)
+        count += found
+    took = time.monotonic() - began
+    consumer.close()
+    return count / took
+
+
+def consume(config: StreamConfig, online, total: int, profile: bool) -> float:
+    """Records a second from the first poll that brought some to caught up and pushed."""
+    broker, producer, client = Broker(config.bootstrap), Producer(config.bootstrap), connect(config.valkey_url)
+    identity = Identity(broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms,
+                        config.dedupe_horizon_ms)
+    report, stop = Report(config, "maturity"), Stop()
+    role = MaturityRole(
+        config, ValkeyStateStore(client, config.group, identity), UserHistories(client, config.group), online,
+        LakeSink(config.layout.table("item_maturity_log"), config.group, config.events_topic), online,
+        DeadLetters(producer, config.dead_letters_topic), Heartbeats(producer, broker, config.events_topic, 10**9), report,
+        SystemClock())
+    began: list[float] = []
+    handle = role.handle
+
+    def first_then_handle(part, records):
+        began.append(time.monotonic())
+        role.handle = handle
+        handle(part, records)
+    role.handle = first_then_handle
+    report.ready = stop.event.set
+    profiler = cProfile.Profile()
+    if profile:
+        profiler.enable()
+    run_role(config, role, report, stop)
+    took = time.monotonic() - began[0]
+    profiler.disable()
+    if profile:
+        pstats.Stats(profiler).sort_stats("cumulative").print_stats(28)
+    assert report.progress.records == total, report.progress
+    ids, used = report.progress.outcomes["counted"], client.info("memory")["used_memory"]
+    active = sum(len(held.state.item_ids) for held in role.held.values())
+    print(f"{report.progress.pushed_rows:,} rows published; {active:,} items; Valkey holds {used / 1e6:.0f} MB, "
+          f"{used / ids:.0f} bytes an event")
+    broker.close()
+    return total / took
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--items", type=int, default=200_000)
+    parser.add_argument("--days", type=float, default=7.0)
+    parser.add_argument("--batch", type=int, default=20_000, help="records a poll, at most")
+    parser.add_argument("--online", action="store_true")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes (slows the run)")
+    given = parser.parse_args(argv)
+    scratch = ROOT / "var" / "tmp" / "bench_stream"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, running_broker(Path(folder), heap_mb=512) as broker, \
+            running_valkey(Path(folder)) as valkey:
+        config = StreamConfig(Path(folder), broker, f"redis://{valkey}", "bench", batch_records=given.batch, report_s=5)
+        produce(config, given.events, given.items, given.days)
+        online = Counter()
+        if given.online:
+            from features.retrieval import FeatureStoreConfig, OnlineFeatures
+            features = OnlineFeatures(FeatureStoreConfig(Path(folder), valkey))
+            features.apply()
+            online = FeastPushSink(features)
+        total = given.events + config.partitions
+        bare = bare_poll(config, total)
+        rate = consume(replace(config, group="bench-full"), online, total, given.profile)
+    print(f"bare poll {bare:,.0f} ev/s | stream {rate:,.0f} ev/s | ratio {rate / bare:.2f} | batch {given.batch:,}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
