@@ -69,14 +69,15 @@ def data_set(name: str | None, events: Path | None) -> str:
 
 
 @app.command()
-def demo() -> None:
-    """Everything, end to end, on the default data.
+def demo(data_set: Annotated[str | None, typer.Option("--data", help="a prepared data set of your own")] = None) -> None:
+    """Everything, end to end, on the default data or on yours.
 
     Killed, it goes on where it was; finished, it starts anew.
 
     Example: gatesid demo
+    Example: gatesid demo --data own
     """
-    room_command.room("infra.demo")
+    room("infra.demo", *flags(data=data_set))
 
 
 @app.command()

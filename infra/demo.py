@@ -2,8 +2,10 @@
 
 Every step runs the same command or DAG that an owner would run. A step that ended is noted in <home>/demo/progress.json; a
 demo that was killed goes on at the step it was in, a finished one starts over with a clean state (caches are kept).
+`--data NAME` takes a prepared data set of your own.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -15,13 +17,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from features.artefacts import write_json
-from features.clock import Clock, SystemClock
-from features.errors import EnvironmentFault
+from features.artefacts import read_manifest, write_json
+from features.errors import DataError, EnvironmentFault, GatesidError
 from infra import airflow_runs, broker, live_session, local_stack
 from infra.settings import CHECKOUT, Settings, load_settings
 
 REPLAY_DAYS = 2
+MAKES_ITSELF = ("complete_journey",)  # data sets that need nothing from outside
 STATE = ("lake", "lake_snapshots", "encoders", "codebooks", "maturity_state", "checkpoints", "predictions", "models",
          "serving", "reports", "runs", "kafka", "valkey", "feast", "airflow", "run", "data_docs", "demo")
 
@@ -30,37 +32,50 @@ STATE = ("lake", "lake_snapshots", "encoders", "codebooks", "maturity_state", "c
 class Plan:
     """The days of one demo: history goes into the lake directly, the last days are played through Kafka."""
 
-    settings: Settings
-    today: date
-
-    @property
-    def first(self) -> date:
-        return self.today - timedelta(days=self.settings.data.history_days)
+    dataset: str
+    first: date
+    as_of: date
 
     @property
     def replay_from(self) -> date:
-        return self.today - timedelta(days=REPLAY_DAYS)
-
-    @property
-    def dataset(self) -> str:
-        return self.settings.data.dataset
+        return self.as_of - timedelta(days=REPLAY_DAYS)
 
     @property
     def nights(self) -> list[date]:
         return [self.replay_from + timedelta(days=n + 1) for n in range(REPLAY_DAYS)]
 
 
-def main(argv: list[str] | None = None, clock: Clock | None = None) -> int:
+def plan_of(settings: Settings) -> Plan:
+    """The data set's last `history_days`, or what it has. Raises DataError: fewer than four days."""
+    name = settings.data.dataset
+    manifest = read_manifest(settings.layout.dataset(name), kind="dataset")
+    as_of = date.fromisoformat(manifest["as_of"])
+    first = max(date.fromisoformat(manifest["first_day"]), as_of - timedelta(days=settings.data.history_days))
+    if (as_of - first).days < REPLAY_DAYS + 2:
+        raise DataError(f"{name} has the days {first} to {manifest['last_day']}; at least {REPLAY_DAYS + 2} are needed: two to "
+                        f"learn from and {REPLAY_DAYS} to play through Kafka")
+    return Plan(name, first, as_of)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="gatesid demo", description=__doc__)
+    parser.add_argument("--data", help="a prepared data set (default: settings [data] dataset)")
+    given = parser.parse_args(argv)
+    if given.data:
+        os.environ["GATESID_DATA__DATASET"] = given.data  # for every process that is started from here
     started = time.monotonic()
     settings = load_settings()
-    plan = Plan(settings, (clock or SystemClock()).now().date())
-    progress = Progress(settings.home / "demo" / "progress.json", plan.today.isoformat())
-    if progress.finished_or_stale():
+    if settings.data.dataset in MAKES_ITSELF:
+        print(f"Preparing {settings.data.dataset}", flush=True)
+        command("infra.datasets", "prepare", settings.data.dataset)
+    plan = plan_of(settings)
+    progress = Progress(settings.home / "demo" / "progress.json", [plan.dataset, str(plan.first), str(plan.as_of)])
+    if progress.nothing_to_resume():
         local_stack.stop()
         for name in STATE:
             shutil.rmtree(settings.home / name, ignore_errors=True)
     steps = numbered(plan)
-    print(f"gatesid demo: {plan.dataset}, {plan.first} to {plan.today} (excluded), {len(steps)} steps\n")
+    print(f"\ngatesid demo: {plan.dataset}, {plan.first} to {plan.as_of} (excluded), {len(steps)} steps\n")
     for number, (title, _) in enumerate(steps, 1):
         print(f"  {number:2d}. {title}")
     print()
@@ -79,17 +94,17 @@ def main(argv: list[str] | None = None, clock: Clock | None = None) -> int:
 
 
 class Progress:
-    """Which steps of which day's demo ended, and how long they took."""
+    """Which steps of which plan ended, and how long they took."""
 
-    def __init__(self, path: Path, today: str) -> None:
-        self.path, self.today = path, today
+    def __init__(self, path: Path, plan: list[str]) -> None:
+        self.path, self.plan = path, plan
         self.state = json.loads(path.read_text()) if path.is_file() else {}
 
-    def finished_or_stale(self) -> bool:
-        """True when there is nothing to resume: never begun, ended, or of another day."""
-        if self.state.get("today") == self.today and not self.state.get("finished"):
+    def nothing_to_resume(self) -> bool:
+        """True when no demo of this plan was begun and killed: then it starts over."""
+        if self.state.get("plan") == self.plan and not self.state.get("finished"):
             return False
-        self.state = {"today": self.today, "steps": {}}
+        self.state = {"plan": self.plan, "steps": {}}
         return True
 
     def has(self, title: str) -> bool:
@@ -115,9 +130,8 @@ class Progress:
 def numbered(plan: Plan) -> list[tuple[str, Callable[[Plan], None]]]:
     nights = ", ".join(night.isoformat() for night in plan.nights)
     return [
-        (f"Prepare {plan.dataset}: events and items in the contract's schema", prepare),
         ("Start Kafka, Valkey and Airflow", start_foundations),
-        (f"Load {plan.settings.data.history_days - REPLAY_DAYS} days of history into the lake (Delta)", load_history),
+        (f"Load {(plan.replay_from - plan.first).days} days of history into the lake (Delta)", load_history),
         ("Bootstrap DAG: Spark jobs, semantic IDs, Feast, Base and GateSID day by day", bootstrap),
         ("Seed the stream's state from Spark's rebuild", seed),
         ("Start the stream: maturity, lake and catalogue consumers", start_stream),
@@ -153,10 +167,6 @@ def tell(line: str) -> None:
     print(f"        {line}", flush=True)
 
 
-def prepare(plan: Plan) -> None:
-    command("infra.datasets", "prepare", plan.dataset)
-
-
 def start_foundations(plan: Plan) -> None:
     local_stack.start(["kafka", "valkey", "airflow"])
     command("features.materialize", "--apply-only")
@@ -179,7 +189,7 @@ def start_stream(plan: Plan) -> None:
 
 
 def replay(plan: Plan) -> None:
-    command("streaming", "replay", plan.dataset, "--from", str(plan.replay_from), "--as-of", str(plan.today))
+    command("streaming", "replay", plan.dataset, "--from", str(plan.replay_from), "--as-of", str(plan.as_of))
     broker.set_append_time(load_settings().addresses.kafka)  # from here on the log's time is the broker's
 
 
@@ -191,7 +201,7 @@ def nightly(plan: Plan) -> None:
 
 
 def verify(plan: Plan) -> None:
-    command("streaming", "verify", "--from", str(plan.replay_from), "--as-of", str(plan.today))
+    command("streaming", "verify", "--from", str(plan.replay_from), "--as-of", str(plan.as_of))
 
 
 def start_serving(plan: Plan) -> None:
@@ -203,7 +213,7 @@ def live(plan: Plan) -> None:
 
 
 def report(plan: Plan) -> None:
-    command("infra.report", "--as-of", str(plan.today))
+    command("infra.report", "--as-of", str(plan.as_of))
 
 
 def show_end(settings: Settings, seconds: float) -> None:
@@ -215,5 +225,8 @@ def show_end(settings: Settings, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    os.chdir(CHECKOUT)
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except GatesidError as fault:
+        print(f"gatesid demo: {fault}", file=sys.stderr)
+        sys.exit(fault.exit_code)

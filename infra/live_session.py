@@ -71,7 +71,7 @@ def main(settings: Settings) -> None:
     candidates = [*others, item["item_id"]]
     sender = Sender()
     try:
-        print(f"        household {user_id} often takes “{model_item['title']}”; {len(others)} other candidates sold this week")
+        print(f"        user {user_id} often takes “{model_item['title']}”; {len(others)} other candidates sold this week")
         show(live, "before it exists", find(post(settings, user_id, candidates), item["item_id"]))
         sender.send([item])
         began = time.monotonic()

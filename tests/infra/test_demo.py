@@ -1,49 +1,66 @@
 """The demo's plan: its days, and how it goes on after it was killed."""
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from features.errors import EnvironmentFault
+from features.artefacts import new_artefact
+from features.errors import ArtefactError, DataError, EnvironmentFault
 from infra import demo, live_session
 from infra.settings import load_settings
 
+PLAN = ["shop", "2026-01-01", "2026-01-11"]
 
-def plan(tmp_path):
-    settings = load_settings({"GATESID_HOME": str(tmp_path)})
-    return demo.Plan(replace(settings, data=replace(settings.data, history_days=10)), date(2026, 1, 11))
+
+def prepared(tmp_path, first_day, as_of):
+    settings = load_settings(
+        {"GATESID_HOME": str(tmp_path), "GATESID_DATA__DATASET": "shop", "GATESID_DATA__HISTORY_DAYS": "30"})
+    with new_artefact(settings.layout.dataset("shop"), kind="dataset", first_day=first_day, last_day="-", as_of=as_of):
+        pass
+    return settings
 
 
 def test_history_ends_where_the_replay_begins(tmp_path):
-    days = plan(tmp_path)
-    assert (days.first, days.replay_from, days.today) == (date(2026, 1, 1), date(2026, 1, 9), date(2026, 1, 11))
-    assert days.nights == [date(2026, 1, 10), date(2026, 1, 11)]
+    plan = demo.plan_of(prepared(tmp_path, "2026-01-01", "2026-01-11"))
+    assert plan == demo.Plan("shop", date(2026, 1, 1), date(2026, 1, 11))
+    assert plan.replay_from == date(2026, 1, 9)
+    assert plan.nights == [date(2026, 1, 10), date(2026, 1, 11)]
+
+
+def test_a_long_data_set_is_cut_to_its_last_days(tmp_path):
+    assert demo.plan_of(prepared(tmp_path, "2025-01-01", "2026-01-31")).first == date(2026, 1, 1)
+
+
+def test_too_few_days_and_an_unprepared_data_set_are_refused(tmp_path):
+    with pytest.raises(ArtefactError, match="absent or half-written"):
+        demo.plan_of(load_settings({"GATESID_HOME": str(tmp_path)}))
+    with pytest.raises(DataError, match="at least 4 are needed"):
+        demo.plan_of(prepared(tmp_path, "2026-01-08", "2026-01-11"))
 
 
 def test_a_killed_demo_goes_on_and_a_finished_one_starts_over(tmp_path):
     path = tmp_path / "progress.json"
-    first = demo.Progress(path, "2026-01-11")
-    assert first.finished_or_stale()
-    first.done("Prepare", 3.0)
-    killed = demo.Progress(path, "2026-01-11")
-    assert not killed.finished_or_stale()
-    assert killed.has("Prepare")
+    first = demo.Progress(path, PLAN)
+    assert first.nothing_to_resume()
+    first.done("Load", 3.0)
+    killed = demo.Progress(path, PLAN)
+    assert not killed.nothing_to_resume()
+    assert killed.has("Load")
     assert not killed.has("Replay")
     killed.finish(9.0)
-    assert demo.Progress(path, "2026-01-11").finished_or_stale()
+    assert demo.Progress(path, PLAN).nothing_to_resume()
 
 
-def test_another_day_starts_over(tmp_path):
-    begun = demo.Progress(tmp_path / "progress.json", "2026-01-11")
-    begun.finished_or_stale()
-    begun.done("Prepare", 1.0)
-    assert demo.Progress(tmp_path / "progress.json", "2026-01-12").finished_or_stale()
+def test_another_plan_starts_over(tmp_path):
+    begun = demo.Progress(tmp_path / "progress.json", PLAN)
+    begun.nothing_to_resume()
+    begun.done("Load", 1.0)
+    assert demo.Progress(tmp_path / "progress.json", ["shop", "2026-01-02", "2026-01-12"]).nothing_to_resume()
 
 
 def test_steps_that_start_the_stack_are_always_taken(tmp_path):
-    progress = demo.Progress(tmp_path / "progress.json", "2026-01-11")
-    progress.finished_or_stale()
+    progress = demo.Progress(tmp_path / "progress.json", PLAN)
+    progress.nothing_to_resume()
     progress.done("Start Kafka, Valkey and Airflow", 1.0)
     assert not progress.has("Start Kafka, Valkey and Airflow")
 

@@ -41,7 +41,7 @@ def test_what_was_not_run_yet_names_the_command_that_runs_it(tmp_path):
 def test_the_stream_section_reads_rates_from_the_progress_lines(tmp_path):
     log = tmp_path / "run" / "logs" / "stream-maturity.log"
     log.parent.mkdir(parents=True)
-    told = ("starting", "maturity 10,000 ev | 1.0k/s | lag 5", "maturity 35,000 ev | 2.5k/s | lag 0", "maturity 35,000 ev | 0.0k/s")
+    told = ("starting", "maturity 10,000 ev | 1.0k/s | lag 5", "maturity 35,000 ev | 2.5k/s", "maturity 35,000 ev | 0.0k/s")
     log.write_text("\n".join(told))
     text = sections.stream(tmp_path)
     assert "35,000 records" in text
