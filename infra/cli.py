@@ -77,7 +77,7 @@ def demo(data_set: Annotated[str | None, typer.Option("--data", help="a prepared
     Example: gatesid demo
     Example: gatesid demo --data own
     """
-    room("infra.demo", *flags(data=data_set))
+    room_command.room("infra.demo", *flags(data=data_set))
 
 
 @app.command()

@@ -124,7 +124,7 @@ def live(home: Path) -> str:
              f"{step['place']} of {step['of']}"] for step in seen["steps"]]
     rank = seen["rank_ms"]
     return section(
-        title, paragraph(f"“{seen['item']['title']}”, ranked for household {seen['user_id']}: its SID was readable after "
+        title, paragraph(f"“{seen['item']['title']}”, ranked for user {seen['user_id']}: its SID was readable after "
                          f"{seen['seconds_to_sid']:.2f} s. Ranking {rank['candidates']} candidates over HTTP took "
                          f"{rank['p50']:.1f} ms (p50) and {rank['p99']:.1f} ms (p99) over {rank['calls']} calls."),
         table(["moment", "SID", "seen", "taken", "gate", "score", "place"], rows), drawn(plots.live(seen["steps"])))
