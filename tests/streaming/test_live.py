@@ -69,9 +69,9 @@ def test_a_product_is_born_and_clicked_and_both_are_readable_online(live, tmp_pa
     online.apply()
     make_codebook(layout.codebook("cb-1"))
     roles = [live("run", "--role", "catalog", "--metrics", "off"), live("run", "--role", "maturity")]
+    sender = live("send")
     ready = [layout.home / "run" / f"stream-{role}.ready" for role in ("catalog", "maturity")]
     assert wait_until(lambda: all(file.is_file() for file in ready), 60), [role.poll() for role in roles]
-    sender = live("send")
     item = {"item_id": item_id, "title": "Rolled oats 500 g", "published_at": born, "attributes": {"brand": "B"}}
 
     def send(record):
