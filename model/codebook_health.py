@@ -16,8 +16,8 @@ from features.errors import DataError
 from features.sid import quantise
 
 HIT_AT = 30
-# Held-out pairs that are looked up; the standard error of a share is then below 1 %.
-MAX_QUERIES = 4_000
+# Look-ups of held-out pairs: the standard error of a hit rate of 2 % is then 0.1 %.
+MAX_QUERIES = 20_000
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,36 @@ def hit_at(vectors: np.ndarray, pairs: np.ndarray, k: int = HIT_AT) -> float | N
     # Where duplicates pushed the content itself out of the list, the list is one too long.
     others[(found != both[:, :1]).all(axis=1), -1] = -1
     return float((others == both[:, 1:]).any(axis=1).mean())
+
+
+def pair_auc(vectors: np.ndarray, pairs: np.ndarray) -> float | None:
+    """How often a content is nearer (cosine) to its partner than to a random content of the pairs; .5 = no idea.
+
+    hit@30 looks for one partner of hundreds among all contents; this says whether the space leans the right way at all.
+    """
+    if not len(pairs):
+        return None
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    other = np.random.default_rng(0).choice(pairs.ravel(), len(pairs))
+    near = (unit[pairs[:, 0]] * unit[pairs[:, 1]]).sum(axis=1)
+    far = (unit[pairs[:, 0]] * unit[other]).sum(axis=1)
+    return float((near > far).mean() + (near == far).mean() / 2)
+
+
+def co_click_figures(pairs: np.ndarray, **spaces: np.ndarray) -> dict[str, Any]:
+    """hit@30 and pair AUC of each space [n, D] on held-out pairs."""
+    return {"pairs": len(pairs),
+            "hit_at_30": {name: hit_at(vectors, pairs) for name, vectors in spaces.items()},
+            "pair_auc": {name: pair_auc(vectors, pairs) for name, vectors in spaces.items()}}
+
+
+def co_click_line(figures: Mapping[str, Any]) -> str:
+    """For the log: `co-click, 10118 held-out pairs | hit_at_30 text 0.0141 encoder 0.0167 | pair_auc …`"""
+    if not figures["pairs"]:
+        return "co-click: no pair was held out"
+    shown = (f"{name} " + " ".join(f"{space} {value:.4f}" for space, value in figures[name].items())
+             for name in ("hit_at_30", "pair_auc"))
+    return f"co-click, {figures['pairs']} held-out pairs | " + " | ".join(shown)
 
 
 def check_health(health: Mapping[str, Any], limits: HealthLimits | None = None) -> None:

@@ -18,15 +18,15 @@ import tensorflow as tf
 
 from features.artefacts import new_artefact
 from features.clock import parse_as_of
-from features.content import TEXT_TOKEN, schema_to_json
+from features.content import TEXT_TOKEN, ContentSchema, schema_to_json
 from features.encoder import CONFIG_FILE
 from features.errors import GatesidError
 from features.fusion import FusionConfig, fuse
 from features.layout import Layout
 from features.text_vectors import TEXT_MODEL
 from infra.settings import load_settings
-from model.codebook_health import hit_at
-from model.corpus import Corpus, read_corpus
+from model.codebook_health import co_click_figures, co_click_line
+from model.corpus import read_corpus
 from model.encoder_training import EncoderTraining, train_encoder
 from model.rerun import already_made
 
@@ -47,24 +47,18 @@ def make_encoder(layout: Layout, as_of: date, first: date | None, training: Enco
               "Run `python -m spark_jobs.co_click` once there are clicks, then train again", flush=True)
     encoder = train_encoder(corpus.tokens, corpus.pairs.train, corpus.schema, fusion, training)
     arrays = encoder.arrays()
-    hits = hits_of(corpus, fuse(corpus.tokens, arrays, fusion))
-    print("co-click hit@30 on held-out pairs | " + " | ".join(f"{name} {value}" for name, value in hits.items()), flush=True)
+    titles = corpus.tokens.texts[corpus.tokens.text_rows[:, TEXT_TOKEN]]
+    co_click = co_click_figures(corpus.pairs.held_out.rows, text=titles, encoder=fuse(corpus.tokens, arrays, fusion))
+    print(co_click_line(co_click), flush=True)
     with new_artefact(folder, kind="encoder", **inputs, reads=corpus.reads, rows=corpus.rows,
-                      alignment="co_click" if aligned else "content_only", hit_at_30=hits) as draft:
-        write_encoder(draft.path, corpus, fusion, arrays)
+                      alignment="co_click" if aligned else "content_only", co_click=co_click) as draft:
+        write_encoder(draft.path, corpus.schema, fusion, arrays)
     return version
 
 
-def hits_of(corpus: Corpus, vectors: np.ndarray) -> dict[str, float | None]:
-    """hit@30 before (the text vectors as they come) and after training."""
-    titles = corpus.tokens.texts[corpus.tokens.text_rows[:, TEXT_TOKEN]]
-    held_out = corpus.pairs.held_out.rows
-    return {"text": hit_at(titles, held_out), "encoder": hit_at(vectors, held_out)}
-
-
-def write_encoder(folder: Path, corpus: Corpus, fusion: FusionConfig, arrays: dict[str, np.ndarray]) -> None:
+def write_encoder(folder: Path, schema: ContentSchema, fusion: FusionConfig, arrays: dict[str, np.ndarray]) -> None:
     (folder / CONFIG_FILE).write_text(json.dumps(
-        {"text_model": TEXT_MODEL, "fusion": asdict(fusion), "schema": schema_to_json(corpus.schema)}, ensure_ascii=False))
+        {"text_model": TEXT_MODEL, "fusion": asdict(fusion), "schema": schema_to_json(schema)}, ensure_ascii=False))
     for name, array in arrays.items():
         np.save(folder / f"encoder.{name}.npy", array, allow_pickle=False)
 

@@ -25,7 +25,7 @@ from features.errors import GatesidError
 from features.fusion import fuse
 from features.layout import Layout
 from infra.settings import load_settings
-from model.codebook_health import check_health, codebook_health, hit_at, limits_json
+from model.codebook_health import check_health, co_click_figures, co_click_line, codebook_health, limits_json
 from model.codebooks import publish
 from model.corpus import Corpus, read_corpus
 from model.rerun import already_made
@@ -65,15 +65,14 @@ def judge(model: RqVae, vectors: np.ndarray, corpus: Corpus) -> dict[str, Any]:
     reconstruction = model.reconstruct(vectors)
     health = codebook_health(vectors, model.quantiser(), reconstruction, corpus.catalogue.content_rows)
     titles = corpus.tokens.texts[corpus.tokens.text_rows[:, TEXT_TOKEN]]
-    held_out = corpus.pairs.held_out.rows
-    health["co_click_hit_at_30"] = {
-        "pairs": len(held_out), "text": hit_at(titles, held_out), "encoder": hit_at(vectors, held_out),
-        "reconstruction": hit_at(reconstruction, held_out)}
+    health["co_click"] = co_click_figures(
+        corpus.pairs.held_out.rows, text=titles, encoder=vectors, reconstruction=reconstruction)
     health["limits"] = limits_json()
     print("codebook | perplexity " + " ".join(f"{level['perplexity']:.0f}/{level['usable']}" for level in health["levels"]) +
           " | coverage " + " ".join(f"{level['coverage']:.1%}" for level in health["levels"]) +
           f" | collisions items {health['collision_rate_items']:.1%} contents {health['collision_rate_contents']:.1%}"
-          f" | explained {health['explained_variance']:.1%} | hit@30 {health['co_click_hit_at_30']}", flush=True)
+          f" | explained {health['explained_variance']:.1%}", flush=True)
+    print(co_click_line(health["co_click"]), flush=True)
     check_health(health)
     return health
 
