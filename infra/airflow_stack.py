@@ -26,6 +26,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": str(settings.airflow.parallelism),
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
+        # A changed DAG file is seen after this long; reading all of them every 30 s costs two small cores too much.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         # Tasks talk to this server; on another port than 8080 they die with a ConnectError if it is not said twice.
         "AIRFLOW__API__HOST": host,
         "AIRFLOW__API__PORT": port,
