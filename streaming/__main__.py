@@ -128,8 +128,8 @@ def replay(arguments: argparse.Namespace, settings: Settings) -> int:
     live = arguments.as_of >= today if arguments.live is None else arguments.live
     done = Replay(config, broker, producer, arguments.speed, tell).run(arguments.name, arguments.start, arguments.as_of, live)
     producer.close()
-    told = f"{done.events:,} events and {done.items:,} items sent, {done.skipped:,} were there already"
-    print(told + ("; the topics are live now" if done.live else "; the topics stay in virtual time"))
+    print(f"{done.events:,} events and {done.items:,} items sent, {done.skipped:,} were there already"
+          + ("; the topics are live now" if done.live else ""))
     print(arguments.as_of)
     return 0
 

@@ -57,9 +57,12 @@ class Replay:
             raise StreamError(f"{folder} has no events of {start} to {as_of} (excluded): prepare the data set again, or "
                               "choose its days")
         topics = (self.config.events_topic, self.config.catalog_topic)
+        held = {topic: self.newest(topic) for topic in topics}
+        if min(newest for newest, _ in held[self.config.events_topic].values()) > day_start_ms(as_of):
+            self.tell(f"{self.config.events_topic} is past {as_of} already: nothing to send, the topics stay as they are")
+            return self.done
         for topic in topics:
             self.broker.set_append_time(topic, False)
-        held = {topic: self.newest(topic) for topic in topics}
         self.first_ms = day_start_ms(start)
         for ds, file in zip(days, files, strict=True):
             self.play_day(ds, file, folder / "items.parquet", held)

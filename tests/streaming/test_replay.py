@@ -12,6 +12,7 @@ import pytest
 from features.artefacts import new_artefact
 from features.errors import ArtefactError, StreamError
 from streaming.decode import HEARTBEAT_VALUE
+from streaming.heartbeat import write_heartbeat
 from streaming.kafka_io import TopicPart, read_range
 from streaming.replay import Replay, wire_events
 from streaming.send import lines_from
@@ -101,3 +102,13 @@ def test_lines_come_as_they_are_written(tmp_path):
     file.write_bytes(b'{"a": 1}\n\n{"b": 2}')
     with io.FileIO(file) as opened:
         assert list(lines_from(opened.fileno())) == [[b'{"a": 1}'], [b'{"b": 2}']]
+
+
+def test_a_live_topic_that_is_past_the_days_is_left_alone(stream, dataset):
+    play(stream, live=True)
+    for partition in range(4):
+        write_heartbeat(stream.producer, stream.config.events_topic, partition, 0)  # the broker stamps it: now
+    stream.producer.flush()
+    done = play(stream)
+    assert (done.events, done.skipped, done.days) == (0, 0, [])
+    assert stream.broker.is_append_time(stream.config.events_topic)
