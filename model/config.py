@@ -13,7 +13,8 @@ from features.spec import CODEBOOK_SIZE, NUM_LEVELS
 
 BASE, GATESID = "base", "gatesid"
 RANKERS = (BASE, GATESID)
-PRESETS = ("paper", "practical")
+PAPER, PRACTICAL = "paper", "practical"
+PRESETS = (PAPER, PRACTICAL)
 
 
 def refuse(faults: list[str]) -> None:
@@ -34,6 +35,11 @@ class RankerConfig:
     codes: int = CODEBOOK_SIZE  # a level; paper: 256
     hidden: tuple[int, ...] = (128, 64, 32)  # paper: 3 layers of ReLU, widths not printed
     gate_hidden: tuple[int, ...] = (16,)
+    sid_spread: float = 0.05  # standard deviation of fresh SID vectors; larger ones are noise to the MLP
+    # Attention projections start as this times the identity; None: Glorot. For SIDs, 18 makes the logit of two equal SIDs
+    # start at 18^2 x 32 x 0.05^2 / sqrt(32) = 4.6.
+    sid_gain: float | None = 18.0
+    item_gain: float | None = 3.0
     align_loss_weight: float = 0.1  # [0, 1]; paper: 0.1
     align_rows: int = 512  # rows of a batch that are contrasted with each other; paper: the batch
     temperature: float = 0.1  # (0, 1]; not printed
@@ -99,6 +105,6 @@ def preset(ranker: str, name: str) -> tuple[RankerConfig, TrainConfig]:
     if name not in PRESETS:
         raise ConfigError(f"--preset expects one of {', '.join(PRESETS)}, got {name!r}")
     network, training = RankerConfig(ranker=ranker), TrainConfig()
-    if name == "practical":
+    if name == PRACTICAL:
         network = replace(network, align_loss_weight=0.01)
     return network, training

@@ -32,7 +32,7 @@ from features.names import (
 )
 from infra.settings import load_settings
 from model import checkpoints
-from model.config import GATESID, PRESETS, RANKERS, RankerConfig, TrainConfig, preset
+from model.config import GATESID, PRACTICAL, PRESETS, RANKERS, RankerConfig, TrainConfig, preset
 from model.dataset import Arrays, Day, PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
 from model.learner import Learner
 from model.metrics import auc, gauc
@@ -185,8 +185,8 @@ def parse(argv: list[str] | None) -> Job:
     parser.add_argument("--as-of", required=True, help="every day before this one; the checkpoint's name")
     parser.add_argument("--seed", type=int, help="of weights and order (default: settings)")
     parser.add_argument("--codebook", help="codebook version (default: the live one; base needs none)")
-    parser.add_argument("--preset", choices=PRESETS, default="practical")
-    parser.add_argument("--batch-size", type=int, help="rows a step (default: settings)")
+    parser.add_argument("--preset", choices=PRESETS, default=PRACTICAL)
+    parser.add_argument("--batch-size", type=int, help="rows a step (default: settings; paper: 4096)")
     parser.add_argument("--checkpoint-every", type=int, default=0, metavar="DAYS", help="also save every so many days")
     given = parser.parse_args(argv)
     settings = load_settings()
@@ -195,8 +195,8 @@ def parse(argv: list[str] | None) -> Job:
     if start >= as_of:
         raise ConfigError(f"--from must be before --as-of, got {start} and {as_of}")
     network, training = preset(given.ranker, given.preset)
-    training = replace(training, labels=recorded_labels(settings.layout, settings.data.dataset),
-                       batch_size=given.batch_size or settings.training.batch_size)
+    batch_size = given.batch_size or (settings.training.batch_size if given.preset == PRACTICAL else training.batch_size)
+    training = replace(training, labels=recorded_labels(settings.layout, settings.data.dataset), batch_size=batch_size)
     codebook = (given.codebook or live_codebook(settings.layout)) if given.ranker == GATESID else None
     return Job(settings.layout, network, training, settings.training.seed if given.seed is None else given.seed, start, as_of,
                codebook, given.checkpoint_every)

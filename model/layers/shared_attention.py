@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from model.layers.masked_softmax import masked_softmax
+from model.layers.projection_start import projection_start
 from model.layers.shapes import expect_rank, expect_width
 
 
@@ -27,18 +28,25 @@ class SharedAttention(tf.keras.layers.Layer):
     Args:
       sid_width, item_width: S and D, columns of the two embeddings.
       sid_units, item_units: projected widths d; None for the modality's own.
+      sid_gain, item_gain: projections start as this times the identity, so that a candidate attends to what resembles it
+        before anything is learnt; None for Glorot's random start.
     """
 
-    def __init__(self, sid_width, item_width, sid_units=None, item_units=None, **kwargs):
+    def __init__(
+        self, sid_width, item_width, sid_units=None, item_units=None, sid_gain=None, item_gain=None, **kwargs,
+    ):
         super().__init__(**kwargs)
+        self.sid_gain, self.item_gain = sid_gain, item_gain
         self.sid_width, self.item_width = sid_width, item_width
         self.sid_units, self.item_units = sid_units or sid_width, item_units or item_width
 
     def build(self, _):
         self.wq_sid, self.wk_sid = (
-            self.add_weight(name=name, shape=[self.sid_width, self.sid_units]) for name in ("wq_sid", "wk_sid"))
+            self.add_weight(name=name, shape=[self.sid_width, self.sid_units], initializer=projection_start(self.sid_gain))
+            for name in ("wq_sid", "wk_sid"))
         self.wq_item, self.wk_item = (
-            self.add_weight(name=name, shape=[self.item_width, self.item_units]) for name in ("wq_item", "wk_item"))
+            self.add_weight(name=name, shape=[self.item_width, self.item_units], initializer=projection_start(self.item_gain))
+            for name in ("wq_item", "wk_item"))
         self.built = True
 
     def call(self, target_sid, target_item, history_sid, history_item, mask, semantic_weight):
@@ -72,7 +80,8 @@ class SharedAttention(tf.keras.layers.Layer):
     def get_config(self):
         return super().get_config() | {
             "sid_width": self.sid_width, "item_width": self.item_width,
-            "sid_units": self.sid_units, "item_units": self.item_units}
+            "sid_units": self.sid_units, "item_units": self.item_units,
+            "sid_gain": self.sid_gain, "item_gain": self.item_gain}
 
 
 def attention_scores(target, history, wq, wk, mask):

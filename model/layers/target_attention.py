@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from model.layers.masked_softmax import masked_softmax
+from model.layers.projection_start import projection_start
 from model.layers.shapes import expect_rank, expect_width
 
 
@@ -13,19 +14,22 @@ class TargetAttention(tf.keras.layers.Layer):
       query_width, key_width, value_width: columns of the three inputs.
       units: width of all heads together.
       heads: contiguous column blocks of the projections; must divide `units`.
+      gain: queries and keys start as this times the identity, values as the identity; None for Glorot's random start.
     """
 
-    def __init__(self, query_width, key_width, value_width, units, heads=1, **kwargs):
+    def __init__(self, query_width, key_width, value_width, units, heads=1, gain=None, **kwargs):
         super().__init__(**kwargs)
         if units % heads:
             raise ValueError(f"`units` {units} must be a multiple of `heads` {heads}: each head gets an equal share")
         self.query_width, self.key_width, self.value_width = query_width, key_width, value_width
-        self.units, self.heads = units, heads
+        self.units, self.heads, self.gain = units, heads, gain
 
     def build(self, _):
         self.wq, self.wk, self.wv = (
-            self.add_weight(name=name, shape=[width, self.units])
-            for name, width in (("wq", self.query_width), ("wk", self.key_width), ("wv", self.value_width)))
+            self.add_weight(name=name, shape=[width, self.units], initializer=projection_start(gain))
+            for name, width, gain in (
+                ("wq", self.query_width, self.gain), ("wk", self.key_width, self.gain),
+                ("wv", self.value_width, None if self.gain is None else 1.0)))
         self.built = True
 
     def call(self, query, keys, values, mask):
@@ -60,4 +64,4 @@ class TargetAttention(tf.keras.layers.Layer):
     def get_config(self):
         return super().get_config() | {
             "query_width": self.query_width, "key_width": self.key_width, "value_width": self.value_width,
-            "units": self.units, "heads": self.heads}
+            "units": self.units, "heads": self.heads, "gain": self.gain}

@@ -6,7 +6,7 @@ from model.layers.gate import MaturityGate
 from model.layers.shared_attention import SharedAttention
 from model.layers.sid_embedding import SidEmbedding
 from model.losses.contrastive import gated_infonce
-from model.rankers.trunk import Interest, Trunk, View
+from model.rankers.trunk import ITEM_SCALE, SID_SCALE, Interest, Match, Trunk, View
 
 
 class GateSid(Trunk):
@@ -15,16 +15,21 @@ class GateSid(Trunk):
     def __init__(self, config, sizes, **kwargs):
         super().__init__(config, sizes, **kwargs)
         self.sids = SidEmbedding(
-            (config.codes,) * config.levels, (config.sid_width // config.levels,) * config.levels, name="sids")
+            (config.codes,) * config.levels, (config.sid_width // config.levels,) * config.levels, config.sid_spread,
+            name="sids")
         self.gate = MaturityGate(config.gate_hidden, name="gate")
-        self.attention = SharedAttention(config.sid_width, config.item_width, name="attention")
+        self.attention = SharedAttention(
+            config.sid_width, config.item_width, sid_gain=config.sid_gain, item_gain=config.item_gain, name="attention")
 
     def interest(self, view: View) -> Interest:
         sid_emb = self.sids(view.features["item_codes"])  # Eq. 2
         semantic_weight = self.gate(view.item_emb, view.stats)  # Eq. 3
         pooled = self.attention(  # Eq. 4-7
             sid_emb, view.item_emb, self.sids(view.features["history_codes"]), view.history_item, view.mask, semantic_weight)
-        return Interest([sid_emb, pooled.output], semantic_weight, sid_emb)
+        levels = zip(*(tf.split(vector, self.sids.widths, axis=-1) for vector in (sid_emb, pooled.h_sid)), strict=True)
+        matches = [Match(own, taken, SID_SCALE) for own, taken in levels]
+        matches.append(Match(view.item_emb, pooled.h_item, ITEM_SCALE))
+        return Interest([sid_emb, pooled.output], matches, semantic_weight, sid_emb)
 
     def auxiliary_loss(self, view: View, interest: Interest) -> tf.Tensor:
         """Weighted alignment of the batch's first rows with each other (Eq. 8-10)."""

@@ -15,12 +15,15 @@ from features.spec import PADDING_ROW, RANKING_INPUTS
 from model.config import RankerConfig, TrainConfig
 from model.layers.gate import gate_stats
 from model.layers.id_table import IdTable
+from model.layers.match import match_columns
 from model.layers.mlp import Mlp
 from model.layers.sid_embedding import SidEmbedding
 from model.losses.esmm import click_loss, order_loss
 from model.optimisers import SplitOptimiser
 
 HOURS, WEEKDAYS = 24, 7
+# What brings the dot products of a table's vectors near 1 (layers/match.py).
+ITEM_SCALE, SID_SCALE = 10.0, 100.0
 REPEAT_AGE_EDGES = (1.0, 3.0, 7.0, 14.0, 28.0, 56.0)
 
 
@@ -42,10 +45,19 @@ class View(NamedTuple):
     stats: tf.Tensor  # float[B, 3], logarithms
 
 
+class Match(NamedTuple):
+    """A candidate's vector, what was pooled from the history in the same space, and the scale of their dot product."""
+
+    candidate: tf.Tensor
+    pooled: tf.Tensor
+    scale: float
+
+
 class Interest(NamedTuple):
     """What a ranker hands to the MLP, and what it keeps for its auxiliary loss."""
 
     vectors: list[tf.Tensor]  # float[B, *]
+    matches: list[Match]
     semantic_weight: tf.Tensor | None = None  # float[B, 1]
     sid_emb: tf.Tensor | None = None  # float[B, S]
 
@@ -82,6 +94,7 @@ class Trunk(tfrs.Model):
         features = view.features
         hidden = self.mlp(tf.concat([
             self.users(features["user_row"]), view.item_emb, view.stats, *interest.vectors,
+            *(match_columns(*match) for match in interest.matches),
             tf.one_hot(features["hour_of_day"], HOURS), tf.one_hot(features["day_of_week"], WEEKDAYS),
             repeat_columns(features["repeat_count"], features["repeat_age_days"]),
             tf.math.log1p(tf.reduce_sum(tf.cast(view.mask, tf.float32), axis=-1, keepdims=True)),
