@@ -21,10 +21,10 @@ def in_milliseconds(events: DataFrame) -> DataFrame:
         F.unix_millis(INGEST_TIME).alias(INGEST_MS), "partition", "offset", "ds")
 
 
-def first_sightings(events: DataFrame) -> DataFrame:
+def first_sightings(events: DataFrame, horizon_ms: int = DEDUPE_HORIZON_MS) -> DataFrame:
     """Each event_id once: the first ingested wins (R27).
 
-    A record is a repeat when its id was seen within DEDUPE_HORIZON_MS before it, which is all that the stream remembers.
+    A record is a repeat when its id was seen within `horizon_ms` before it, which is all that the stream remembers.
     Ordering every id costs five times what finding the few repeated ones does, so only those are ordered.
     """
     hashed = events.withColumn("id_hash", F.xxhash64(EVENT_ID))
@@ -34,7 +34,7 @@ def first_sightings(events: DataFrame) -> DataFrame:
     before = F.lag(INGEST_MS).over(Window.partitionBy(EVENT_ID).orderBy(*INGEST_ORDER))
     suspects = hashed.join(repeated, "id_hash", "left_semi").withColumn("seen_before_ms", before)
     first = suspects.where(
-        F.col("seen_before_ms").isNull() | (F.col(INGEST_MS) - F.col("seen_before_ms") > DEDUPE_HORIZON_MS))
+        F.col("seen_before_ms").isNull() | (F.col(INGEST_MS) - F.col("seen_before_ms") > horizon_ms))
     single = hashed.join(repeated, "id_hash", "left_anti")
     return single.select(*events.columns).union(first.select(*events.columns))
 

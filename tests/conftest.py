@@ -78,3 +78,18 @@ def write_maturity():
             "exposure_7d": np.asarray(exposure, np.int64), "click_7d": np.asarray(click, np.int64),
             "ds": [from_ms(int(tick)).date().isoformat() for tick in ticks]}), partition_by=["ds"], mode=mode)
     return write
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory, delta_jars):
+    """One Spark session for the whole run. Its own scratch lies beside the tests'; tables lie where a test puts them."""
+    from types import SimpleNamespace
+
+    from spark_jobs.session import spark_session
+
+    given = SimpleNamespace(master="local[2]", driver_memory="1g", shuffle_partitions=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")  # tests are short: the optimising compiler never pays
+        session = spark_session("tests", SimpleNamespace(home=tmp_path_factory.mktemp("spark"), spark=given), delta_jars)
+    yield session
+    session.stop()
