@@ -72,7 +72,7 @@ def test_attribution_agrees_with_a_search_through_all_pairs():
     expected = []
     for pair, hour, request in taken:
         fits = [n for n, (p, h, r) in enumerate(shown)
-                if p == pair and 0 <= hour - h and (r == request or NO_REQUEST in (r, request))]
+                if p == pair and hour - h >= 0 and (r == request or NO_REQUEST in (r, request))]
         newest = max(fits, default=-1)
         expected.append(newest if newest >= 0 and hour - shown[newest][1] <= 24 else -1)
     assert attributed(shown, taken) == expected
