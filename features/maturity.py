@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from features.clock import MS_PER_DAY
 
-Array = NDArray[np.generic]
+Array = NDArray[np.integer] | NDArray[np.floating]
 # SaviorRec Table 1: half-open buckets of total historical views.
 PV_EDGES = (0, 100, 500, 1_000, 5_000, 10_000, 20_000)
 
