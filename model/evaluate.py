@@ -137,7 +137,8 @@ def publish(layout: Layout, as_of: str, result: dict[str, Any]) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.evaluate", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m model.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--as-of", required=True, help="the days before this one")
     parser.add_argument("--days", type=int, help="how many (default: settings)")
     parser.add_argument("--seeds", help="comma separated (default: settings)")

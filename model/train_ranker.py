@@ -179,7 +179,8 @@ def live_codebook(layout: Layout) -> str:
 
 
 def parse(argv: list[str] | None) -> Job:
-    parser = argparse.ArgumentParser(prog="python -m model.train_ranker", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m model.train_ranker", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ranker", choices=RANKERS, required=True)
     parser.add_argument("--from", dest="start", help="first day (default: the day before --as-of)")
     parser.add_argument("--as-of", required=True, help="every day before this one; the checkpoint's name")

@@ -41,13 +41,18 @@ class SidEmbedding(tf.keras.layers.Layer):
         expect_width("codes", codes, len(self.codes), "give one code a level, -1 where an item has none")
         if tf.executing_eagerly():
             self.check_range(codes)
-        return tf.concat([self.look_up(table, codes[..., level]) for level, table in enumerate(self.tables)], axis=-1)
-
-    def look_up(self, table, codes):
-        """One level. Only -1 is replaced, so that the lookup itself refuses every other code out of range."""
-        missing = codes == MISSING_CODE
-        found = tf.gather(table, tf.where(missing, 0, codes))
-        return found * tf.cast(~missing, found.dtype)[..., tf.newaxis]
+        # All levels in one lookup: their tables stacked, each below a row of zeros that -1 reads. A code out of range points
+        # at row -1, so that the lookup itself refuses it instead of reading another level.
+        widest = max(self.widths)
+        rows = tf.concat([tf.pad(table, [[1, 0], [0, widest - table.shape[1]]]) for table in self.tables], axis=0)
+        sizes = tf.constant(self.codes, codes.dtype)
+        first = tf.cumsum(sizes + 1, exclusive=True) + 1
+        known = (codes >= MISSING_CODE) & (codes < sizes)
+        # The reshape changes nothing but the gradient: summed at once into a dense tensor, these tables being small.
+        found = tf.gather(tf.reshape(rows, [-1, widest]), tf.where(known, codes + first, -1))
+        if min(self.widths) < widest:
+            return tf.concat([found[..., level, :width] for level, width in enumerate(self.widths)], axis=-1)
+        return tf.reshape(found, tf.concat([tf.shape(codes)[:-1], [self.width]], axis=0))
 
     def check_range(self, codes):
         for level, size in enumerate(self.codes):
