@@ -1,7 +1,7 @@
 """What a ranker is made of and how it is trained; presets per paper.
 
-`paper` keeps the printed sizes and weights. `practical` is what did best on the tuning days of Complete Journey (its first
-30 of 90 days, 30 % of the user-days, one pass): model/README.md has the figures.
+`paper` keeps the printed sizes and weights. `practical` was chosen on the first 50 of Complete Journey's 90 days (30 % of the
+user-days, one pass): model/README.md has the figures.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -81,7 +81,7 @@ class TrainConfig:
     weight_decay: float = 1e-4  # AdamW
     table_rate: float = 0.02  # Adagrad, id and SID tables
     # Adagrad's first squared-gradient sum. A row's gradient is a share of a batch mean, about 1e-5: Keras's default of 0.1
-    # would leave every table where it started.
+    # makes steps of a millionth.
     table_accumulator: float = 1e-6
     labels: tuple[str, ...] = (CLICKED, ORDERED)  # what the data set records; without `ordered`, CTCVR is masked
 
