@@ -1,7 +1,8 @@
 """What every DAG here has in common: owner, retries, how a day is named, how a room's command is run.
 
 A DAG says when and in which order, nothing else. Its tasks are the commands of features/README.md, run in the checkout with the
-`python` on PATH and the environment of Airflow itself. The last line a command prints is its task's result.
+environment of Airflow itself and the Python that GATESID_PYTHON names (else `python`): bash reads ~/.bashrc where its input is
+a socket, as a task's is, so the order of PATH is not to be relied on. The last line a command prints is its task's result.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ NOT_WORTH_A_RETRY = (2, 4, 5)
 PAIRS = Asset(name=TABLE_CO_CLICK_PAIRS, uri=f"gatesid://lake/{TABLE_CO_CLICK_PAIRS}")
 SIDS = Asset(name=TABLE_SEMANTIC_IDS, uri=f"gatesid://lake/{TABLE_SEMANTIC_IDS}")
 
+PYTHON = "${GATESID_PYTHON:-python}"
 AS_OF = "{{ as_of() }}"
 FIRST_DAY = "{{ first_day() }}"
 DAYS = ("--from", FIRST_DAY, "--as-of", AS_OF)
@@ -52,7 +54,7 @@ def command(name: str, module: str, *arguments: str, unless: str | None = None, 
 
     unless: a parameter of the DAG; where a run gives it, that value is the result and nothing is run.
     """
-    line = " ".join(["python -m", module, *arguments])
+    line = " ".join([PYTHON, "-m", module, *arguments])
     if unless:
         line = f"{{% if params.{unless} %}}echo {{{{ params.{unless} }}}}{{% else %}}{line}{{% endif %}}"
     return Command(task_id=name, bash_command=line, cwd=str(CHECKOUT), append_env=True, skip_on_exit_code=None, **options)

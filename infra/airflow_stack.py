@@ -40,7 +40,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "GATESID_HOME": str(settings.home),
         "GATESID_ENV": settings.environment,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")])),
-        # `airflow` starts its parts by name, and tasks start `python`.
+        "GATESID_PYTHON": sys.executable,  # for tasks
+        # `airflow` starts its parts by name.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
 

@@ -1,4 +1,4 @@
-"""A real Airflow on this checkout's DAGs; only the `python` on its tasks' PATH is a stand-in, which notes what it is told."""
+"""A real Airflow on this checkout's DAGs; only the Python of its tasks is a stand-in, which notes what it is told."""
 
 import stat
 import sys
@@ -41,7 +41,7 @@ def airflow(tmp_path_factory, free_port):
     stand_in.write_text(STAND_IN.format(notes=notes, faults=faults, home=home))
     stand_in.chmod(stand_in.stat().st_mode | stat.S_IXUSR)
     environment = airflow_environment(settings)
-    environment["PATH"] = f"{stand_in.parent}:{environment['PATH']}"
+    environment["GATESID_PYTHON"] = str(stand_in)
     log = home / "run" / "airflow.log"
     with running_process([sys.executable, "-m", "infra.airflow_standalone"], log, env=environment) as process:
         wait_until(lambda: is_healthy(settings), process, "airflow", log, 240)

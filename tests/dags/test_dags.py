@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+PYTHON = "${GATESID_PYTHON:-python}"
+
 pytestmark = pytest.mark.airflow
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 NAMES = {"bootstrap", "co_click_mining", "nightly_sids", "incremental_train", "rqvae_retrain", "rebuild_maturity"}
@@ -108,7 +110,7 @@ def test_daily_dags_wait_for_the_lake_first(bag):
 
 def test_a_run_by_hand_takes_its_days_from_its_conf(bag):
     line = rendered(bag.dags["bootstrap"], "item_stats", params={"from": "2026-08-24", "as_of": "2026-11-20"})
-    assert line == "python -m spark_jobs.item_stats --from 2026-08-24 --as-of 2026-11-20"
+    assert line == f"{PYTHON} -m spark_jobs.item_stats --from 2026-08-24 --as-of 2026-11-20"
 
 
 def test_a_scheduled_run_takes_the_day_it_was_scheduled_for(bag):
@@ -122,7 +124,7 @@ def test_a_run_by_asset_takes_the_days_of_all_its_events(bag):
     days = [{"from": "2026-11-20", "as_of": "2026-11-21"}, {"from": "2026-11-21", "as_of": "2026-11-22"}]
     events = {"semantic_ids": [SimpleNamespace(extra=extra) for extra in days]}
     line = rendered(bag.dags["incremental_train"], "training_frame", triggering_asset_events=events)
-    assert line == "python -m spark_jobs.training_frame --from 2026-11-20 --as-of 2026-11-22"
+    assert line == f"{PYTHON} -m spark_jobs.training_frame --from 2026-11-20 --as-of 2026-11-22"
 
 
 def test_a_day_given_by_hand_wins_over_the_assets(bag):
@@ -155,12 +157,12 @@ def test_a_given_codebook_replaces_its_training(bag):
 
 def test_results_are_handed_on(bag):
     train = bag.dags["incremental_train"]
-    assert rendered(train, "promote") == "python -m serving.promote --ranker gatesid --version 2026112201"
+    assert rendered(train, "promote") == f"{PYTHON} -m serving.promote --ranker gatesid --version 2026112201"
     assert rendered(train, "train_gatesid", params={"as_of": "2026-11-20"}).endswith("--codebook cb-1")
 
 
 def test_the_evaluation_covers_the_settings_days_unless_a_run_says_otherwise(bag):
-    dag, line = bag.dags["bootstrap"], "python -m model.evaluate --as-of 2026-11-20"
+    dag, line = bag.dags["bootstrap"], f"{PYTHON} -m model.evaluate --as-of 2026-11-20"
     assert rendered(dag, "evaluate", params={"as_of": "2026-11-20"}).strip() == line
     assert rendered(dag, "evaluate", params={"as_of": "2026-11-20", "days": 7}) == f"{line} --days 7"
 
@@ -168,6 +170,6 @@ def test_the_evaluation_covers_the_settings_days_unless_a_run_says_otherwise(bag
 def test_every_command_names_a_module_of_this_checkout(dag):
     for task in dag.tasks:
         if task.task_type == "Command":
-            module = re.search(r"python -m (\S+)", task.bash_command).group(1)
+            module = re.search(r"-m (\S+)", task.bash_command).group(1)
             place = DAGS.parent / Path(*module.split("."))
             assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), f"{task.task_id} runs {module}"
