@@ -37,6 +37,13 @@ class RunFailed(GatesidError):
     """A DAG run ended without success; the message names its tasks and shows the end of their logs."""
 
 
+class Unanswered(EnvironmentFault):
+    """The server is away, or failed over a question that it may answer the next time.
+
+    Airflow 3.3 fails over an asset event while the run that it started is queued (that run's start_date is null).
+    """
+
+
 class Airflow:
     """The API server of one environment, logged in."""
 
@@ -51,7 +58,20 @@ class Airflow:
         self.token = self.call("POST", "/auth/token", {"username": user, "password": password})["access_token"]
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, missing_is_none: bool = False) -> Any:
-        """The answer's JSON; None for a 404 where that is expected. Raises EnvironmentFault: no answer, or a refusal."""
+        """The answer's JSON; None for a 404 where that is expected. A question (GET) is asked again for SILENT_S.
+
+        Raises EnvironmentFault: a refusal; Unanswered: no answer.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                return self.ask(method, path, body, missing_is_none)
+            except Unanswered:
+                if method != "GET" or time.monotonic() - began > SILENT_S:
+                    raise
+                time.sleep(POLL_S)
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None, missing_is_none: bool) -> Any:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -63,9 +83,10 @@ class Airflow:
         except urllib.error.HTTPError as fault:
             if fault.code == 404 and missing_is_none:
                 return None
-            raise EnvironmentFault(f"Airflow refused {method} {path} ({fault.code}): {fault.read().decode()[:500]}") from None
+            kind = Unanswered if fault.code >= 500 else EnvironmentFault
+            raise kind(f"Airflow refused {method} {path} ({fault.code}): {fault.read().decode()[:500]}") from None
         except OSError as fault:
-            raise EnvironmentFault(f"Airflow at {self.url} does not answer ({fault}): `gatesid status`") from None
+            raise Unanswered(f"Airflow at {self.url} does not answer ({fault}): `gatesid status`") from None
 
     def run_path(self, dag_id: str, run_id: str) -> str:
         return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
@@ -111,16 +132,9 @@ def wait(dag_id: str, run_id: str, on_task: OnTask | None = None, settings: Sett
     """
     airflow = Airflow(settings or load_settings())
     said: dict[str, tuple[str, int]] = {}
-    answered = time.monotonic()
     for _ in until(None):
-        try:
-            state = airflow.call("GET", airflow.run_path(dag_id, run_id))["state"]
-            tasks = airflow.tasks(dag_id, run_id)
-            answered = time.monotonic()
-        except EnvironmentFault:
-            if time.monotonic() - answered > SILENT_S:
-                raise
-            continue
+        state = airflow.call("GET", airflow.run_path(dag_id, run_id))["state"]
+        tasks = airflow.tasks(dag_id, run_id)
         for task in tasks:
             now = (task["state"], task["try_number"])
             if on_task and task["state"] in SAID and said.get(task["task_id"]) != now:
