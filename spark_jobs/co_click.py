@@ -45,7 +45,8 @@ def user_pairs(takes: DataFrame, rules: PairRules, buckets: int = 8) -> DataFram
 
 def day_pairs(pairs: DataFrame, rules: PairRules) -> DataFrame:
     """Users, newest sighting and support of each pair on each day; support: user-days of the trailing `support_days`."""
-    counted = pairs.where(F.col("item_a").isNotNull()).groupBy(DS, *PAIR).agg(
+    # Brought together by pair once, for the days' counts and for the window over days alike.
+    counted = pairs.where(F.col("item_a").isNotNull()).repartition(*PAIR).groupBy(DS, *PAIR).agg(
         F.sum("users").alias("count"), F.max("seen_ms").alias("seen_ms"))
     day = F.unix_date(F.col(DS).cast("date"))
     trailing = Window.partitionBy(*PAIR).orderBy(day).rangeBetween(1 - rules.support_days, 0)
