@@ -55,7 +55,11 @@ def start_process(
                 env={**os.environ, **(env or {}), **KEEP_ENVIRONMENT, TOKEN: token})
     except OSError as fault:
         raise EnvironmentFault(f"cannot start {command[0]}: {fault}") from fault
-    return Process(token, popen.pid, started_ticks(popen.pid) or 0)
+    process = Process(token, popen.pid, started_ticks(popen.pid) or 0)
+    # For a moment after exec a process shows no environment; from here on its token finds it, if it still lives.
+    while process.started and started_ticks(popen.pid) is not None and not read_environment(PROC / str(popen.pid)):
+        time.sleep(0.001)
+    return process
 
 
 def is_running(process: Process) -> bool:

@@ -157,7 +157,13 @@ def work(run: Run, arguments: argparse.Namespace) -> str:
 def feast_join(run: Run) -> Join:
     """Feast's point-in-time join over the version of the rebuild that this run pinned."""
     config, version = config_from(run.settings), run.reads[TABLE_MATURITY_REBUILT]
-    return lambda asked: historical_maturity(config, asked, version=version)
+
+    def join(asked: pd.DataFrame) -> pd.DataFrame:
+        found = historical_maturity(config, asked, version=version)
+        # Feast's Spark store leaves this on in the session, and Delta's own queries then fail on a column called `row`.
+        run.spark.conf.set("spark.sql.parser.quotedRegexColumnNames", "false")
+        return found
+    return join
 
 
 def record(run: Run, rows: DataFrame, share: float) -> None:

@@ -19,7 +19,9 @@ def session(tmp_path, delta_jars):
 
     settings = SimpleNamespace(
         home=tmp_path, spark=SimpleNamespace(master="local[2]", driver_memory="1g", shuffle_partitions=2))
-    return spark_session("parity", settings, delta_jars)
+    spark = spark_session("parity", settings, delta_jars)
+    yield spark
+    spark.conf.set("spark.sql.parser.quotedRegexColumnNames", "false")  # Feast leaves it on; training_frame undoes it too
 
 
 def test_spark_and_duckdb_give_the_same_training_rows(session, tmp_path, write_maturity):
