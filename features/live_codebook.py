@@ -13,12 +13,14 @@ from features.layout import Layout
 
 
 def live_codebook(layout: Layout) -> str:
-    """Raises ArtefactError: no codebook is live yet."""
+    """Raises ArtefactError: none was published yet, or the file is damaged."""
+    file = layout.live_codebook_file
     try:
-        return str(json.loads(layout.live_codebook_file.read_text())["version"])
-    except (FileNotFoundError, ValueError, KeyError) as fault:
-        raise ArtefactError(f"no codebook is live: {layout.live_codebook_file} is absent or unreadable ({fault!r}); publish "
-                            "one with `python -m model.train_rqvae --as-of D --encoder V --publish`") from None
+        return str(json.loads(file.read_text())["version"])
+    except FileNotFoundError:
+        raise ArtefactError(f"no codebook is live ({file} is absent): run `python -m model.train_rqvae … --publish`") from None
+    except (ValueError, KeyError, TypeError):
+        raise ArtefactError(f"{file} must be JSON with a version: publish a codebook again") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -87,6 +87,7 @@ def test_a_push_larger_than_a_frame_is_whole(online):
 def test_an_empty_push_is_no_push(online):
     online.push_maturity([], [], [], [])
     online.push_semantic_ids([], np.empty((0, 4)), "cb-1", NOON_MS)
+    assert online.read_items(["r-never-pushed"]).maturity_tick_ms.tolist() == [-1]
 
 
 def test_a_title_of_any_alphabet_survives(online):

@@ -11,8 +11,9 @@ from features.content import learn_schema, schema_to_json
 from features.errors import ArtefactError
 from features.fusion import FusionConfig, weight_shapes
 from features.layout import Layout
+from features.live_codebook import live_codebook
 from features.text_vectors import TEXT_MODEL
-from model.codebooks import live_version, publish
+from model.codebooks import publish
 
 
 def write(layout, version):
@@ -37,10 +38,10 @@ def layout(tmp_path):
 
 def test_the_published_version_is_live(layout):
     publish(layout, "cb-1")
-    assert live_version(layout) == "cb-1"
+    assert live_codebook(layout) == "cb-1"
     publish(layout, "cb-2")
     publish(layout, "cb-2")
-    assert live_version(layout) == "cb-2"
+    assert live_codebook(layout) == "cb-2"
     assert json.loads(layout.live_codebook_file.read_text())["encoder"] == "enc-1"
     assert not list(layout.live_codebook_file.parent.glob(".live*"))
 
@@ -55,16 +56,16 @@ def test_an_altered_codebook_is_not_published_and_the_old_one_stays(layout):
         publish(layout, "cb-2")
     with pytest.raises(ArtefactError, match="half-written"):
         publish(layout, "cb-3")
-    assert live_version(layout) == "cb-1"
+    assert live_codebook(layout) == "cb-1"
 
 
 def test_no_live_codebook_says_what_to_run(tmp_path):
     with pytest.raises(ArtefactError, match="train_rqvae"):
-        live_version(Layout(tmp_path))
+        live_codebook(Layout(tmp_path))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", "{"])
 def test_a_damaged_live_file_is_refused(layout, text):
     layout.live_codebook_file.write_text(text)
     with pytest.raises(ArtefactError, match="must be JSON with a version"):
-        live_version(layout)
+        live_codebook(layout)

@@ -13,8 +13,8 @@ from features.catalogue import ItemContent
 from features.encoder import ContentEncoder
 from features.errors import DataError
 from features.layout import Layout
+from features.live_codebook import live_codebook
 from features.sid import SemanticId
-from model.codebooks import live_version
 from model.train_encoder import main as train_encoder
 from model.train_rqvae import main
 
@@ -83,7 +83,7 @@ def test_it_judges_writes_and_publishes_and_a_second_run_does_nothing(layout, ca
 
     assert main([*RUN, "--publish"]) == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert live_version(layout) == "cb-2026-01-03"
+    assert live_codebook(layout) == "cb-2026-01-03"
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert main([*RUN, "--seed", "9"]) == 5
     assert "made from other inputs" in capsys.readouterr().err
