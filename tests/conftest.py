@@ -5,6 +5,7 @@ import os
 import socket
 from pathlib import Path
 
+import prometheus_client  # noqa: F401  Before Feast, whose import makes its counters shared by the whole process.
 import pytest
 
 # Scratch that libraries write goes where all state goes.
