@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from features.content import FIRST_FIELD_TOKEN, ContentSchema, TokenBatch
 from features.fusion import MASKED_LOGIT, NORM_EPSILON, STACKED, FusionConfig, weight_shapes
-from model.losses.contrastive import l2_normalize
+from model.layers.l2_normalize import l2_normalize
 
 
 class SaviorEnc(tf.Module):

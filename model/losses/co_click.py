@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from model.losses.contrastive import l2_normalize
+from model.layers.l2_normalize import l2_normalize
 
 TEMPERATURE = 0.1
 

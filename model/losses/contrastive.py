@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from model.layers.l2_normalize import l2_normalize
 from model.layers.shapes import expect_width
 
 TEMPERATURE = 0.1
-NORM_EPSILON = 1e-4
 
 
 class Contrast(NamedTuple):
@@ -16,11 +16,6 @@ class Contrast(NamedTuple):
     logits: tf.Tensor
     per_row: tf.Tensor
     loss: tf.Tensor
-
-
-def l2_normalize(vectors: tf.Tensor) -> tf.Tensor:
-    """Length 1 on the last axis, zero stays zero with a bounded slope of 100 (R2: TensorFlow's epsilon gives 10^6)."""
-    return tf.math.l2_normalize(vectors, axis=-1, epsilon=NORM_EPSILON)
 
 
 def gated_infonce(sid_emb, item_emb, semantic_weight, item_ids, temperature: float = TEMPERATURE) -> Contrast:
