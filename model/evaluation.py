@@ -1,73 +1,63 @@
-"""Figures of several rankers on the same rows: per slice, paired against the first, with what chance alone would give.
+"""Figures of several rankers on the same rows: one slice, each ranker paired with the first, with what chance alone would give.
 
-An interval comes from drawing user-days with replacement (a user's rows of one day stand or fall together): both rankers are
-judged on the same draw, so what they share cancels.
+All rankers are judged on the same draws (intervals.py), so that what they share cancels.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics import RankedRows, log_loss, weighted_mean
+from model.intervals import Interval
+from model.metrics import RankedRows, log_losses, weighted_mean
 
-DRAWS = 200
-CONFIDENCE = 0.95
+METRICS = ("auc", "gauc", "log_loss", "calibration")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows all rankers scored. `scores[ranker][seed]`: float[n]."""
+    """The rows all rankers scored. `scores[ranker][seed]`: float[n]; every ranker has the same seeds."""
 
-    users: NDArray  # int[n]
-    user_days: NDArray  # int[n], dense
+    users: NDArray  # int[n], dense, as are the next two
+    days: NDArray
+    user_days: NDArray
     labels: NDArray  # bool[n]
     scores: dict[str, dict[int, NDArray]]
 
     def where(self, mask: NDArray[np.bool_]) -> "Rows":
         scores = {ranker: {seed: values[mask] for seed, values in seeds.items()} for ranker, seeds in self.scores.items()}
-        return Rows(self.users[mask], self.user_days[mask], self.labels[mask], scores)
+        return Rows(self.users[mask], self.days[mask], self.user_days[mask], self.labels[mask], scores)
 
 
-def user_day_draws(user_days: int, seed: int, draws: int = DRAWS) -> Iterable[NDArray]:
-    """How often each user-day is drawn, int[user_days], draw by draw; the same seed gives the same draws."""
-    rng = np.random.default_rng(seed)
-    for _ in range(draws):
-        yield np.bincount(rng.integers(0, user_days, user_days), minlength=user_days)
-
-
-def compare(rows: Rows, draws: list[NDArray]) -> dict[str, Any]:
+def compare(rows: Rows, interval: Interval) -> dict[str, Any]:
     """One slice: every ranker's figures, and each one's difference to the first ranker.
 
-    Returns {"rows", "positives", "users", "rankers": {name: {metric: {"mean", "sd"}}}, "difference": {name: {metric:
-    {"mean", "low", "high", "sd"}}}}; metrics are auc, gauc, log_loss, calibration (mean score / share of positives). `sd` is
-    over seeds (null for one), low and high bound the interval over user-days of the mean over seeds. Undefined: null.
+    Returns {"rows", "positives", "users", "rankers": {name: {metric: {"mean", "sd", "by_seed"}}}, "difference": {name:
+    {metric: the same, "low", "high", "resolved"}}}; calibration is mean score / share of positives. `sd` is over seeds (null
+    for one), low and high bound the mean over seeds. A difference is resolved where its interval leaves out 0 and no seed has
+    the other sign. Undefined: null.
     """
-    judges = {name: {seed: Judge(rows, scores) for seed, scores in seeds.items()} for name, seeds in rows.scores.items()}
-    plain = {name: {seed: judge.figures(rows) for seed, judge in seeds.items()} for name, seeds in judges.items()}
+    judges = {name: [Judge(rows, scores) for scores in seeds.values()] for name, seeds in rows.scores.items()}
+    plain = {name: np.stack([judge.figures() for judge in seeds]) for name, seeds in judges.items()}
+    first, *others = rows.scores
     result: dict[str, Any] = {
         "rows": len(rows.labels), "positives": int(rows.labels.sum()), "users": len(np.unique(rows.users)),
-        "rankers": {name: {metric: spread([figures[metric] for figures in seeds.values()])
-                           for metric in next(iter(seeds.values()))} for name, seeds in plain.items()},
+        "rankers": {name: {metric: spread(column) for metric, column in zip(METRICS, figures.T, strict=True)}
+                    for name, figures in plain.items()},
         "difference": {},
     }
-    first, *others = rows.scores
-    drawn = {name: [] for name in rows.scores}
-    for counts in draws if others and len(rows.labels) else []:
-        weights = counts[rows.user_days].astype(np.float64)
-        for name, seeds in judges.items():
-            drawn[name].append(np.mean([judge.ranked(weights) for judge in seeds.values()], axis=0))
-    for name in others:
-        pairs = {seed: (plain[name][seed], plain[first][seed]) for seed in plain[name] if seed in plain[first]}
-        result["difference"][name] = {
-            metric: spread([minus(mine[metric], base[metric]) for mine, base in pairs.values()])
-            for metric in ("auc", "gauc", "log_loss")}
-        gaps = np.asarray(drawn[name], np.float64) - np.asarray(drawn[first], np.float64)
-        for column, metric in enumerate(("auc", "gauc")):
-            low, high = interval(gaps[:, column]) if len(gaps) else (None, None)
-            result["difference"][name][metric] |= {"low": low, "high": high}
+
+    def gaps(weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """float64[others, metrics], mean over seeds."""
+        mean = {name: np.mean([judge.figures(weights) for judge in seeds], axis=0) for name, seeds in judges.items()}
+        return np.stack([mean[name] - mean[first] for name in others])
+
+    unknown = np.full([len(others), len(METRICS)], np.nan)
+    low, high = interval.bounds(rows, gaps) if others and len(rows.labels) else (unknown, unknown)
+    for n, name in enumerate(others):
+        columns = zip(METRICS, (plain[name] - plain[first]).T, low[n], high[n], strict=True)
+        result["difference"][name] = {metric: spread(gap) | bounded(gap, *bounds) for metric, gap, *bounds in columns}
     return result
 
 
@@ -75,38 +65,38 @@ class Judge:
     """The rows sorted once by one score: over all, and within each user."""
 
     def __init__(self, rows: Rows, scores: NDArray):
-        self.scores = scores
+        self.scores, self.labels = scores.astype(np.float64), rows.labels.astype(np.float64)
+        self.losses = log_losses(rows.labels, scores)
         self.over_all = RankedRows.of(np.zeros(len(scores), np.int8), rows.labels, scores)
         self.within_users = RankedRows.of(rows.users, rows.labels, scores)
 
-    def ranked(self, weights: NDArray | None = None) -> tuple[float, float]:
-        """(AUC, GAUC), NaN where undefined."""
+    def figures(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """float64[METRICS] of the rows, each as often as its weight says; NaN where undefined."""
+        weights = np.ones(len(self.scores)) if weights is None else weights
         over_all, _ = self.over_all.auc_by_group(weights)
         by_user = weighted_mean(*self.within_users.auc_by_group(weights))
-        return (float(over_all[0]) if len(over_all) else np.nan), (np.nan if by_user is None else by_user)
-
-    def figures(self, rows: Rows) -> dict[str, float | None]:
-        auc, gauc = (None if np.isnan(value) else value for value in self.ranked())
-        share = rows.labels.mean() if len(rows.labels) else 0
-        return {"auc": auc, "gauc": gauc, "log_loss": log_loss(rows.labels, self.scores),
-                "calibration": float(self.scores.mean() / share) if share else None}
+        return np.array([
+            over_all[0] if len(over_all) else np.nan, np.nan if by_user is None else by_user,
+            ratio(self.losses @ weights, weights.sum()), ratio(self.scores @ weights, self.labels @ weights)])
 
 
-def spread(values: list[float | None]) -> dict[str, float | None]:
-    """Mean and standard deviation over seeds; null where a seed has none, sd null for a single seed."""
-    if not values or any(value is None for value in values):
-        return {"mean": None, "sd": None}
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+def ratio(over: float, under: float) -> float:
+    return over / under if under else np.nan
 
 
-def minus(mine: float | None, base: float | None) -> float | None:
-    return None if mine is None or base is None else mine - base
+def spread(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Of the seeds' values: mean and standard deviation, null where a seed has none; sd null for a single seed."""
+    by_seed = [number(value) for value in values]
+    known = len(values) > 0 and None not in by_seed
+    return {"mean": float(np.mean(values)) if known else None,
+            "sd": float(np.std(values, ddof=1)) if known and len(values) > 1 else None, "by_seed": by_seed}
 
 
-def interval(gaps: NDArray) -> tuple[float | None, float | None]:
-    """Bounds of the middle 95 % of the draws; null where most draws had no pair to compare."""
-    gaps = gaps[~np.isnan(gaps)]
-    if len(gaps) < DRAWS // 2:
-        return None, None
-    low, high = np.quantile(gaps, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+def bounded(gaps: NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
+    resolved = bool((low > 0 and (gaps > 0).all()) or (high < 0 and (gaps < 0).all()))
+    return {"low": number(low), "high": number(high), "resolved": resolved}
+
+
+def number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else float(value)

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from features.errors import DataError
 from features.names import CLICKED, ORDERED
-from features.spec import RANKING_INPUTS
 from model.config import TrainConfig
 from model.dataset import Arrays, Day, batches
 from model.optimisers import SplitOptimiser
@@ -22,6 +22,7 @@ class Learner:
     ranker: Trunk
     optimiser: SplitOptimiser
     training: TrainConfig
+    learnt: str = ""  # the last ds this model has learnt from
     step: Any = field(init=False)
     score: Any = field(init=False)
 
@@ -29,7 +30,7 @@ class Learner:
         def tensor(kind, *shape):
             return tf.TensorSpec([None, *shape], kind)
 
-        features = {spec.name: tensor(spec.dtype, *spec.shape) for spec in RANKING_INPUTS}
+        features = {spec.name: tensor(spec.dtype, *spec.shape) for spec in self.ranker.inputs}
         labelled = {"features": features} | {name: tensor("float32") for name in (CLICKED, ORDERED, "order_weight")}
         self.score = tf.function(self.ranker.score, input_signature=[features])
         self.step = tf.function(self.one_step, input_signature=[labelled])
@@ -41,7 +42,13 @@ class Learner:
         return loss
 
     def predict(self, day: Day, codes: NDArray[np.int32]) -> Arrays:
-        """Scores of every row, in the day's order."""
+        """Scores of every row, in the day's order.
+
+        Raises DataError: the model has learnt from this day or a later one, so its scores would know their labels.
+        """
+        if day.ds <= self.learnt:
+            raise DataError(f"a day is scored before it is learnt from; this model has learnt up to {self.learnt} and was "
+                            f"given {day.ds}: score it by an earlier checkpoint")
         parts = [{name: value.numpy() for name, value in self.score(features).items()}
                  for features, _ in batches(day, codes, SCORING_BATCH)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -54,4 +61,5 @@ class Learner:
                 "features": features, CLICKED: day.clicked[rows].astype(np.float32),
                 ORDERED: day.ordered[rows].astype(np.float32), "order_weight": np.full(len(rows), order_weight, np.float32)})
             total += float(loss) * len(rows)
+        self.learnt = max(self.learnt, day.ds)
         return total / len(day)

@@ -87,12 +87,15 @@ def weighted_mean(values: NDArray, weights: NDArray) -> float | None:
     return float((values[kept] * weights[kept]).sum() / total) if total > 0 else None
 
 
-def log_loss(labels: Array, scores: Array) -> float | None:
-    """Mean cross entropy of probabilities, clipped to [1e-7, 1 - 1e-7]; None for no rows."""
-    if not len(labels):
-        return None
+def log_losses(labels: Array, scores: Array) -> NDArray[np.float64]:
+    """Cross entropy of probabilities, row by row, float64[n]; clipped to [1e-7, 1 - 1e-7]."""
     p = np.clip(np.asarray(scores, np.float64), 1e-7, 1 - 1e-7)
-    return float(-np.mean(np.where(np.asarray(labels) > 0, np.log(p), np.log1p(-p))))
+    return -np.where(np.asarray(labels) > 0, np.log(p), np.log1p(-p))
+
+
+def log_loss(labels: Array, scores: Array) -> float | None:
+    """Mean cross entropy; None for no rows."""
+    return float(log_losses(labels, scores).mean()) if len(labels) else None
 
 
 def slice_masks(online_days: Array, pv: Array, impression_7d: Array, click_7d: Array, order_7d: Array) -> dict[str, NDArray]:

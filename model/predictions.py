@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.artefacts import read_manifest, sha256
 from features.errors import ArtefactError
+from features.layout import Layout
 from features.names import ORDERED
 from model.dataset import Arrays, Day
 
@@ -34,3 +37,13 @@ def read_days(folder: Path, days: list[str]) -> pa.Table:
         raise ArtefactError(f"no predictions from {days[0]} to {days[-1]} in {folder}: run model.train_ranker over those days")
     return pa.concat_tables([pq.read_table(file).append_column("ds", pa.array([file.stem] * pq.read_metadata(file).num_rows))
                              for file in files])
+
+
+def fingerprint(layout: Layout, ranker: str, seed: int, days: list[str]) -> dict[str, Any]:
+    """Which files were judged, and by what settings the last checkpoint of that run was trained, where it is known."""
+    folder = layout.predictions(ranker, seed)
+    files = {ds: sha256(path)[:16] for ds in days if (path := folder / f"{ds}.parquet").is_file()}
+    checkpoints = sorted(layout.checkpoint(ranker, seed, "x").parent.glob("[0-9]*-[0-9]*-[0-9]*"))
+    manifest = read_manifest(checkpoints[-1]) if checkpoints else {}
+    kept = ("as_of", "ranker", "training", "codebook_version", "contract_hash", "code", "reads")
+    return {"predictions": files, "checkpoint": {key: manifest.get(key) for key in kept}}

@@ -10,7 +10,8 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from features.names import (
 )
 from infra.settings import load_settings
 from model import checkpoints
+from model.code_version import source_hash
 from model.config import GATESID, PRACTICAL, PRESETS, RANKERS, RankerConfig, TrainConfig, preset
 from model.dataset import Arrays, Day, PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
 from model.learner import Learner
@@ -52,9 +54,18 @@ class Job:
     as_of: date
     codebook: str | None  # None: a ranker without SIDs
     checkpoint_every: int = 0  # days; 0 = only at the end
+    versions: Mapping[str, int] = field(default_factory=dict)  # of tables by name; the newest of what is not named
+    output: Layout | None = None  # where checkpoints and predictions go; None: beside the tables
 
     def checkpoint(self, as_of: date | str) -> Path:
-        return self.layout.checkpoint(self.network.ranker, self.seed, str(as_of))
+        return (self.output or self.layout).checkpoint(self.network.ranker, self.seed, str(as_of))
+
+    @property
+    def predictions(self) -> Path:
+        return (self.output or self.layout).predictions(self.network.ranker, self.seed)
+
+    def table(self, name: str) -> PinnedTable:
+        return PinnedTable.at(self.layout.table(name), self.versions.get(name))
 
 
 def run(job: Job, say=print) -> Path:
@@ -67,11 +78,11 @@ def run(job: Job, say=print) -> Path:
         refuse_other_run(job, checkpoints.check(target, job.codebook), target)
         return target
     needed = (TABLE_TRAINING_FRAME, TABLE_ITEM_INDEX, TABLE_USER_INDEX)
-    table = {name: PinnedTable.at(job.layout.table(name)) for name in needed}
+    table = {name: job.table(name) for name in needed}
     sizes = TableSizes(items=table_rows(table[TABLE_ITEM_INDEX]), users=table_rows(table[TABLE_USER_INDEX]))
     codes = no_codes(sizes.items)
     if job.codebook is not None:
-        table[TABLE_SEMANTIC_IDS] = PinnedTable.at(job.layout.table(TABLE_SEMANTIC_IDS))
+        table[TABLE_SEMANTIC_IDS] = job.table(TABLE_SEMANTIC_IDS)
         codes = read_codes(table[TABLE_SEMANTIC_IDS], table[TABLE_ITEM_INDEX], job.codebook)
     learner, first, progress = begin(job, sizes, say)
     reads = {name: pinned.version for name, pinned in table.items()}
@@ -86,7 +97,7 @@ def run(job: Job, say=print) -> Path:
             continue
         day = read_day(table[TABLE_TRAINING_FRAME], ds)
         scores = learner.predict(day, codes)
-        write_day(job.layout.predictions(job.network.ranker, job.seed), day, scores, job.training.labels)
+        write_day(job.predictions, day, scores, job.training.labels)
         loss = learner.learn(day, codes, job.seed)
         rows_done += len(day)
         progress.append(day_report(day, scores, loss))
@@ -111,7 +122,9 @@ def begin(job: Job, sizes: TableSizes, say) -> tuple[Learner, date, list[dict[st
     optimiser = restored.ranker.optimiser(job.training)
     checkpoints.restore_slots(folder, restored.ranker, optimiser)
     progress = json.loads((folder / checkpoints.PROGRESS).read_text())
-    return Learner(restored.ranker, optimiser, job.training), date.fromisoformat(folder.name), progress
+    first = date.fromisoformat(folder.name)
+    learner = Learner(restored.ranker, optimiser, job.training, learnt=str(first - timedelta(days=1)))
+    return learner, first, progress
 
 
 def newest_checkpoint(job: Job) -> Path | None:
@@ -132,7 +145,7 @@ def refuse_other_run(job: Job, manifest: dict[str, Any], folder: Path) -> None:
 def save(job: Job, learner: Learner, as_of: date, reads: dict[str, int], progress: list[dict[str, Any]]) -> None:
     checkpoints.save(
         job.checkpoint(as_of), learner.ranker, learner.optimiser, codebook=job.codebook, progress=progress,
-        as_of=str(as_of), seed=job.seed, training=job.training.to_json(), reads=reads,
+        as_of=str(as_of), seed=job.seed, code=source_hash(), training=job.training.to_json(), reads=reads,
         rows=sum(day["rows"] for day in progress))
 
 

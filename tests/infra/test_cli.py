@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VERBS = [
     ("data", "prepare"), ("data", "validate"), ("demo",), ("up",), ("down",), ("status",),
     ("stream", "run"), ("stream", "status"), ("stream", "verify"), ("stream", "replay"), ("stream", "seed"),
-    ("train",), ("evaluate",), ("export",), ("promote",), ("serve",), ("rank",), ("report",)]
+    ("train",), ("evaluate",), ("compare",), ("export",), ("promote",), ("serve",), ("rank",), ("report",)]
 HEAVY = ("numpy", "pandas", "pyarrow", "tensorflow", "pyspark", "feast", "kafka", "airflow", "redis", "great_expectations")
 
 
@@ -77,6 +77,9 @@ def test_exit_codes_are_in_the_help():
     ("train base --as-of 2026-01-02 --preset small", "model.train_ranker --ranker base --as-of 2026-01-02 --preset small"),
     ("train rqvae --as-of 2026-01-02 --encoder enc-1", "model.train_rqvae --as-of 2026-01-02 --encoder enc-1"),
     ("evaluate --as-of 2026-01-02 --days 5 --seeds 1,2", "model.evaluate --as-of 2026-01-02 --days 5 --seeds 1,2"),
+    ("compare --seeds 3", "model.compare --seeds 3"),
+    ("compare --quick --rankers base,gatesid --from 2026-01-01 --as-of 2026-01-09 --report-days 3 --name mine --jobs 1",
+     "model.compare --rankers base,gatesid --from 2026-01-01 --as-of 2026-01-09 --report-days 3 --name mine --quick --jobs 1"),
     ("export --ranker gatesid --as-of 2026-01-02", "serving.export --ranker gatesid --as-of 2026-01-02"),
     ("promote --ranker gatesid --version 2026010201", "serving.promote --ranker gatesid --version 2026010201"),
     ("serve model", "serving.model_server"),

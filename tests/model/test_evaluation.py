@@ -10,8 +10,9 @@ import pytest
 from features.errors import ArtefactError, DataError
 from features.layout import Layout
 from model.evaluate import evaluate, main, publish
-from model.evaluation import Rows, compare, user_day_draws
+from model.evaluation import Rows, compare
 from model.evaluation_table import table_lines
+from model.intervals import UserDayInterval
 from model.metrics import auc, gauc
 from model.slices import age_buckets, evaluation_slices
 
@@ -71,9 +72,11 @@ def test_a_better_ranker_is_better_beyond_its_interval(layout):
 def test_a_ranker_compared_with_itself_differs_by_nothing():
     rng = np.random.default_rng(1)
     scores = rng.random(300)
-    rows = Rows(rng.integers(0, 9, 300), rng.integers(0, 30, 300), rng.random(300) < 0.3, {"a": {1: scores}, "b": {1: scores}})
-    gap = compare(rows, list(user_day_draws(30, 0)))["difference"]["b"]
-    assert [gap["auc"][key] for key in ("mean", "low", "high")] == [0, 0, 0]
+    user_days = rng.integers(0, 30, 300)
+    rows = Rows(rng.integers(0, 9, 300), user_days, user_days, rng.random(300) < 0.3, {"a": {1: scores}, "b": {1: scores}})
+    gap = compare(rows, UserDayInterval.of(rows))["difference"]["b"]
+    for metric in ("auc", "gauc", "log_loss", "calibration"):
+        assert [gap[metric][key] for key in ("mean", "low", "high", "resolved")] == [0, 0, 0, False]
 
 
 def test_the_interval_of_noise_contains_zero_and_narrows_with_rows():
@@ -82,8 +85,8 @@ def test_the_interval_of_noise_contains_zero_and_narrows_with_rows():
     def gap(count):
         users = rng.integers(0, count // 10, count)
         scores = {name: {1: rng.random(count)} for name in ("a", "b")}
-        rows = Rows(users, users, rng.random(count) < 0.3, scores)
-        return compare(rows, list(user_day_draws(count // 10, 0)))["difference"]["b"]["auc"]
+        rows = Rows(users, users, users, rng.random(count) < 0.3, scores)
+        return compare(rows, UserDayInterval.of(rows))["difference"]["b"]["auc"]
 
     few, many = gap(400), gap(8000)
     assert few["low"] < 0 < few["high"]
@@ -94,18 +97,20 @@ def test_several_seeds_have_a_spread_and_one_has_none(layout):
     two = evaluate(layout, ["base", "gatesid"], [1, 2], DAYS)["slices"]["ctr"]["all"]
     single = [auc(rows["clicked"], rows["ctr"]) for rows in (columns(layout, "base", seed) for seed in (1, 2))]
     assert two["rankers"]["base"]["auc"] == {
-        "mean": pytest.approx(np.mean(single)), "sd": pytest.approx(np.std(single, ddof=1))}
+        "mean": pytest.approx(np.mean(single)), "sd": pytest.approx(np.std(single, ddof=1)), "by_seed": pytest.approx(single)}
     one = evaluate(layout, ["base", "gatesid"], [1], DAYS)["slices"]["ctr"]["all"]
     assert one["rankers"]["base"]["auc"]["sd"] is None
 
 
 def test_a_slice_without_rows_or_with_one_label_is_null_and_prints_a_dash():
-    rows = Rows(np.arange(4), np.arange(4), np.zeros(4, bool), {"base": {1: np.ones(4)}, "gatesid": {1: np.ones(4)}})
-    draws = list(user_day_draws(4, 0))
+    scores = {"base": {1: np.ones(4)}, "gatesid": {1: np.ones(4)}}
+    rows = Rows(np.arange(4), np.arange(4), np.arange(4), np.zeros(4, bool), scores)
+    interval = UserDayInterval.of(rows)
     for part in (rows, rows.where(np.zeros(4, bool))):
-        cell = compare(part, draws)
+        cell = compare(part, interval)
         assert cell["rankers"]["base"]["auc"]["mean"] is None
-        assert cell["difference"]["gatesid"]["auc"] == {"mean": None, "sd": None, "low": None, "high": None}
+        assert cell["difference"]["gatesid"]["auc"] == {
+            "mean": None, "sd": None, "by_seed": [None], "low": None, "high": None, "resolved": False}
 
 
 def test_a_data_set_without_orders_has_one_task(tmp_path):

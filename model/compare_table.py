@@ -1,0 +1,87 @@
+"""A comparison as a table: one line a slice and ranker, for a terminal or as Markdown, both from results.json.
+
+AUC and GAUC in points (x 100), log-loss in nats, calibration as mean score / share of positives.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+FEW_POSITIVES = 200
+HEADER = ("slice", "positives", "ranker", "AUC", "to first", "GAUC", "to first", "log-loss", "to first", "calibration")
+FACTOR = {"auc": (100, 2), "gauc": (100, 2), "log_loss": (1, 4), "calibration": (1, 3)}
+GREY, PLAIN = "\033[2m", "\033[0m"
+LEGEND = ("mean ± sd over seeds; to first: paired difference [interval] ± sd over seeds; ~ not resolved: the interval holds 0 "
+          f"or seeds disagree on the sign; * under {FEW_POSITIVES} positives")
+
+
+def heading(result: dict[str, Any]) -> list[str]:
+    days, seeds = result["days"], result["seeds"]
+    return [f"{days[0]} to {days[-1]} ({len(days)} days), each scored by the model of the days before, trained from "
+            f"{result['trained_from']}; seeds {', '.join(map(str, seeds))}; preset {result['plan']['preset']}",
+            f"interval: {result['interval']}", LEGEND, *(f"note: {note}" for note in result["notes"])]
+
+
+def text_lines(result: dict[str, Any], grey: bool) -> list[str]:
+    """`grey`: the terminal knows escape codes, so lines without a resolved difference are dimmed."""
+    lines = heading(result)
+    for task in result["tasks"]:
+        cells = list(table_cells(result["slices"][task]))
+        widths = [max(len(cell[n]) for cell, _ in [*cells, (HEADER, True)]) for n in range(len(HEADER))]
+        lines += ["", task.upper()]
+        for cell, plain in [(HEADER, True), *cells]:
+            line = "  ".join(part.ljust(width) if n in (0, 2) else part.rjust(width)
+                             for n, (part, width) in enumerate(zip(cell, widths, strict=True)))
+            lines.append(line if plain or not grey else f"{GREY}{line}{PLAIN}")
+    return [*lines, "", *gate_lines(result)]
+
+
+def markdown_lines(result: dict[str, Any]) -> list[str]:
+    lines = [f"{line}  " for line in heading(result)]
+    for task in result["tasks"]:
+        lines += ["", f"**{task.upper()}**", "", row(HEADER), row(["---"] * len(HEADER))]
+        lines += [row(cell) for cell, _ in table_cells(result["slices"][task])]
+    return [*lines, "", *gate_lines(result)]
+
+
+def row(cells: Any) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def table_cells(slices: dict[str, Any]) -> Iterator[tuple[list[str], bool]]:
+    """(cells of a line, whether it shows something resolved); the first ranker has no difference and is never grey."""
+    for name, cell in slices.items():
+        positives = f"{cell['positives']:,}" + ("*" if cell["positives"] < FEW_POSITIVES else "")
+        for n, (ranker, figures) in enumerate(cell["rankers"].items()):
+            gaps = cell["difference"].get(ranker)
+            shown = [figure(figures[metric], metric) for metric in FACTOR]
+            against = [difference(gaps[metric], metric) if gaps else "" for metric in ("auc", "gauc", "log_loss")]
+            resolved = not gaps or any(gaps[metric]["resolved"] for metric in ("auc", "gauc"))
+            # The slice's name and positives stand once, on its first line.
+            place = [name, positives] if n == 0 else ["", ""]
+            yield [*place, ranker, shown[0], against[0], shown[1], against[1], shown[2], against[2], shown[3]], resolved
+
+
+def figure(value: dict[str, Any], metric: str) -> str:
+    factor, digits = FACTOR[metric]
+    if value["mean"] is None:
+        return "-"
+    sd = "" if value["sd"] is None else f" ±{factor * value['sd']:.{digits}f}"
+    return f"{factor * value['mean']:.{digits}f}{sd}"
+
+
+def difference(gap: dict[str, Any], metric: str) -> str:
+    """+1.23 [+0.98, +1.47] ±0.05, with ~ before what is not resolved."""
+    factor, digits = FACTOR[metric]
+    if gap["mean"] is None:
+        return "-"
+    bounds = "" if gap["low"] is None else f" [{factor * gap['low']:+.{digits}f}, {factor * gap['high']:+.{digits}f}]"
+    sd = "" if gap["sd"] is None else f" ±{factor * gap['sd']:.{digits}f}"
+    return f"{'' if gap['resolved'] else '~'}{factor * gap['mean']:+.{digits}f}{bounds}{sd}"
+
+
+def gate_lines(result: dict[str, Any]) -> list[str]:
+    """Mean gate weight by age and by exposure, a line each."""
+    return [f"{ranker}, mean gate weight (1 = content) by {kind}: " + ", ".join(
+                f"{name.split('_', 2)[2].replace('_', '–')} {'-' if cell['mean'] is None else format(cell['mean'], '.2f')}"
+                for name, cell in buckets.items())
+            for ranker, kinds in result["semantic_weight"].items() for kind, buckets in kinds.items()]

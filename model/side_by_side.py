@@ -1,0 +1,90 @@
+"""Rankers side by side on stored predictions: every slice, the curves by age, the gate, each day."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.errors import DataError
+from features.names import CLICKED, ORDERED, TASK_CTCVR, TASK_CTR
+from model.evaluation import Rows, compare
+from model.intervals import Interval
+from model.metrics import auc, gauc
+from model.slices import age_buckets, evaluation_slices, exposure_buckets
+
+LABEL_OF = {TASK_CTR: CLICKED, TASK_CTCVR: ORDERED}
+Tables = dict[str, dict[int, pa.Table]]  # predictions by ranker and seed, as predictions.read_days gives them
+
+
+def side_by_side(tables: Tables, interval_of: Callable[[Rows], Interval]) -> dict[str, Any]:
+    """{"tasks", "interval", "slices", "by_age", "semantic_weight", "per_day"} of rankers, the first of them the yardstick.
+
+    Raises DataError: they scored different rows.
+    """
+    check_same_rows(tables)
+    shared = next(iter(next(iter(tables.values())).values()))
+    stats = {name: shared.column(name).to_numpy() for name in ("online_days", "exposure_7d")}
+    masks = evaluation_slices(**stats)
+    ages, exposures = age_buckets(stats["online_days"]), exposure_buckets(stats["exposure_7d"])
+    tasks = [task for task in LABEL_OF if shared.column(task).null_count == 0]
+    result: dict[str, Any] = {
+        "tasks": tasks, "slices": {}, "by_age": {},
+        "semantic_weight": semantic_weights(tables, {"age": ages, "exposure": exposures}), "per_day": [],
+    }
+    for task in tasks:
+        rows = rows_of(tables, shared, task)
+        interval = interval_of(rows)
+        result["interval"] = interval.said
+        result["slices"][task] = {name: compare(rows.where(mask), interval) for name, mask in masks.items()}
+        result["by_age"][task] = {name: compare(rows.where(mask), interval) for name, mask in ages.items()}
+        result["per_day"] += per_day(rows, shared, task)
+    return result
+
+
+def rows_of(tables: Tables, shared: pa.Table, task: str) -> Rows:
+    users = pc.dictionary_encode(shared.column("user_id")).combine_chunks().indices.to_numpy()
+    _, days = np.unique(shared.column("ds").to_numpy(), return_inverse=True)
+    _, user_days = np.unique(users.astype(np.int64) * (days.max() + 1) + days, return_inverse=True)
+    scores = {ranker: {seed: table.column(task).to_numpy() for seed, table in seeds.items()}
+              for ranker, seeds in tables.items()}
+    return Rows(users, days, user_days, shared.column(LABEL_OF[task]).to_numpy() > 0, scores)
+
+
+def check_same_rows(tables: Tables) -> None:
+    """A difference of two rankers means nothing unless they scored the same impressions."""
+    first, known = None, None
+    for ranker, seeds in tables.items():
+        for seed, table in seeds.items():
+            events = table.column("event_id")
+            if known is None:
+                first, known = f"{ranker}-s{seed}", events
+            elif not events.equals(known):
+                raise DataError(f"{first} scored {len(known):,} impressions, {ranker}-s{seed} {len(events):,} or others: "
+                                "train both over the same days of one training_frame")
+
+
+def semantic_weights(tables: Tables, bucketings: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
+    """Mean gate weight by bucket, of each ranker that has a gate; null where a bucket is empty."""
+    result: dict[str, Any] = {}
+    for ranker, seeds in tables.items():
+        if next(iter(seeds.values())).column("semantic_weight").null_count:
+            continue
+        weight = np.mean([table.column("semantic_weight").to_numpy() for table in seeds.values()], axis=0)
+        result[ranker] = {kind: {name: {"rows": int(mask.sum()), "mean": float(weight[mask].mean()) if mask.any() else None}
+                                 for name, mask in named.items()} for kind, named in bucketings.items()}
+    return result
+
+
+def per_day(rows: Rows, shared: pa.Table, task: str) -> list[dict[str, Any]]:
+    """AUC and GAUC of each day, by ranker, a value per seed."""
+    ds = shared.column("ds").to_numpy()
+    report = []
+    for day in np.unique(ds):
+        part = rows.where(ds == day)
+        figures = {ranker: {"auc": [auc(part.labels, scores) for scores in seeds.values()],
+                            "gauc": [gauc(part.users, part.labels, scores) for scores in seeds.values()]}
+                   for ranker, seeds in part.scores.items()}
+        report.append({"ds": str(day), "task": task, "rows": len(part.labels), "positives": int(part.labels.sum()), **figures})
+    return report

@@ -1,0 +1,242 @@
+"""gatesid compare: its own folder, pinned versions, going on after a kill, a table that can be made again from the files."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.errors import ArtefactError
+from features.layout import Layout
+from infra.settings import load_settings
+from model import compare, compare_cells
+from model.compare_cells import Progress, run_cells
+from model.compare_plan import Plan, alone
+from model.compare_table import markdown_lines, text_lines
+from model.metrics import auc, gauc
+
+pytestmark = pytest.mark.tf
+
+DAYS = [f"2026-01-{n:02d}" for n in range(1, 7)]
+ASKED = ["--codebook", "cb-1", "--seeds", "2", "--report-days", "3"]
+CELLS = ["base-s1", "base-s2", "gatesid-s1", "gatesid-s2"]
+
+
+@pytest.fixture
+def home(tmp_path, write_lake, monkeypatch):
+    layout = Layout(tmp_path)
+    write_lake(layout, DAYS, rows=80)
+    monkeypatch.setenv("GATESID_HOME", str(tmp_path))
+    monkeypatch.setenv("GATESID_TRAINING__BATCH_SIZE", "32")
+    return layout
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The cells that were computed; in this process, which has TensorFlow already."""
+    computed = []
+
+    def in_this_process(plan, home, folder, cells, processes, say):
+        for cell in cells:
+            if not compare_cells.finished(plan, folder, cell):
+                computed.append(cell)
+                compare_cells.work(plan, home, folder, *cell)
+
+    monkeypatch.setattr(compare, "run_cells", in_this_process)
+    return computed
+
+
+def asked(*arguments):
+    return compare.compare(load_settings(), compare.parse([*ASKED, *arguments]), say=lambda line: None)
+
+
+def rows_of(folder, cell, days):
+    return pa.concat_tables([pq.read_table(folder / "predictions" / cell / f"{ds}.parquet") for ds in days])
+
+
+def test_everything_lies_in_the_runs_own_folder_and_the_second_run_computes_nothing(home, ran):
+    before = {path for path in home.home.rglob("*") if "runs" not in path.parts}
+    file = asked()
+    folder = home.home / "runs" / "compare" / "2026-01-07"
+    assert file == folder / "results.json"
+    assert {path for path in home.home.rglob("*") if "runs" not in path.parts} == before
+    assert sorted(path.name for path in (folder / "predictions").iterdir()) == CELLS
+    # Of each cell the last checkpoint is kept, and a log.
+    assert sorted(path.relative_to(folder / "checkpoints").as_posix() for path in (folder / "checkpoints").glob("*/*")) == [
+        f"{cell}/2026-01-07" for cell in CELLS]
+    assert sorted(path.stem for path in (folder / "logs").iterdir()) == CELLS
+    first = json.loads(file.read_text())
+    assert len(ran) == 4
+    assert json.loads(asked().read_text()) == first
+    assert len(ran) == 4
+
+
+def test_a_cell_of_the_table_can_be_computed_again_from_the_stored_predictions(home, ran):
+    file = asked()
+    result = json.loads(file.read_text())
+    assert result["days"] == DAYS[3:]
+    cell = result["slices"]["ctr"]["new_under_20_days"]
+    for ranker in ("base", "gatesid"):
+        for n, seed in enumerate((1, 2)):
+            rows = rows_of(file.parent, f"{ranker}-s{seed}", DAYS[3:])
+            young = rows["online_days"].to_numpy() < 20
+            users, labels, scores = (rows[name].to_numpy()[young] for name in ("user_id", "clicked", "ctr"))
+            figures = cell["rankers"][ranker]
+            assert cell["positives"] == labels.sum()
+            assert figures["auc"]["by_seed"][n] == pytest.approx(auc(labels, scores))
+            assert figures["gauc"]["by_seed"][n] == pytest.approx(gauc(users, labels, scores))
+            assert figures["calibration"]["by_seed"][n] == pytest.approx(scores.mean() / labels.mean(), rel=1e-5)
+            p = scores.astype(np.float64)
+            assert figures["log_loss"]["by_seed"][n] == pytest.approx(-np.mean(np.where(labels, np.log(p), np.log(1 - p))))
+    both = np.subtract(*(cell["rankers"][ranker]["auc"]["by_seed"] for ranker in ("gatesid", "base")))
+    assert cell["difference"]["gatesid"]["auc"]["mean"] == pytest.approx(both.mean())
+    assert cell["difference"]["gatesid"]["auc"]["sd"] == pytest.approx(both.std(ddof=1))
+
+
+def test_results_say_what_they_were_made_from(home, ran):
+    result = json.loads(asked().read_text())
+    assert result["plan"]["versions"] == {
+        "training_frame": len(DAYS) - 1, "item_index": 0, "user_index": 0, "semantic_ids": 0}
+    assert result["plan"]["codebook"] == "cb-1"
+    assert result["config"]["gatesid"]["ranker"] == "gatesid"
+    assert result["seeds"] == [1, 2]
+    made = result["cells"]["gatesid"]["2"]
+    assert set(made["predictions"]) == set(DAYS[3:])
+    assert made["checkpoint"]["code"] == result["code"]["sources"]
+    assert [day["ds"] for day in result["per_day"] if day["task"] == "ctr"] == DAYS[3:]
+
+
+def test_more_seeds_reuse_the_finished_cells(home, ran):
+    compare.compare(load_settings(), compare.parse([*ASKED, "--seeds", "1"]), say=lambda line: None)
+    assert ran == [("base", 1), ("gatesid", 1)]
+    result = json.loads(asked().read_text())
+    assert ran == [("base", 1), ("gatesid", 1), ("base", 2), ("gatesid", 2)]
+    assert result["slices"]["ctr"]["all"]["rankers"]["base"]["auc"]["sd"] is not None
+
+
+def test_a_killed_run_goes_on_to_the_same_figures(home, ran, monkeypatch):
+    """cells   base-s1 done -> gatesid-s1 killed on its fourth day   then   gatesid-s1 from its checkpoint -> the rest"""
+    import model.compare_cell
+    import model.train_ranker
+
+    monkeypatch.setattr(model.compare_cell, "CHECKPOINT_EVERY", 2)
+    unbroken = json.loads(asked("--name", "unbroken").read_text())
+    whole, scored = model.train_ranker.write_day, []
+
+    def killed(folder, day, scores, labels):
+        if folder.name == "gatesid-s1" and day.ds == DAYS[3]:
+            raise KeyboardInterrupt
+        whole(folder, day, scores, labels)
+
+    monkeypatch.setattr(model.train_ranker, "write_day", killed)
+    with pytest.raises(KeyboardInterrupt):
+        asked("--name", "broken")
+    monkeypatch.setattr(model.train_ranker, "write_day",
+                        lambda folder, day, *rest: (scored.append((folder.name, day.ds)), whole(folder, day, *rest)))
+    resumed = json.loads(asked("--name", "broken").read_text())
+    assert "base-s1" not in {cell for cell, _ in scored}
+    assert [ds for cell, ds in scored if cell == "gatesid-s1"] == DAYS[2:]
+    assert resumed == unbroken
+
+
+def test_a_run_stays_with_the_versions_it_was_begun_with(home, ran, write_lake):
+    first = json.loads(asked().read_text())
+    write_lake(home, DAYS, rows=90, seed=5)
+    said = []
+    compare.compare(load_settings(), compare.parse([*ASKED, "--seeds", "3"]), say=said.append)
+    later = json.loads((home.home / "runs/compare/2026-01-07/results.json").read_text())
+    assert later["plan"] == first["plan"]
+    assert later["slices"]["ctr"]["all"]["rows"] == first["slices"]["ctr"]["all"]["rows"]
+    assert any("this run stays with those it was begun with" in line for line in said)
+
+
+def test_other_settings_need_another_name(home, ran):
+    asked("--seeds", "1")
+    with pytest.raises(ArtefactError, match=r"begun with other settings \(start: there '2026-01-01', asked '2026-01-02'\)"):
+        asked("--from", DAYS[1])
+    assert asked("--from", DAYS[1], "--name", "later", "--seeds", "1").parent.name == "later"
+
+
+def test_two_runs_do_not_share_a_folder(home, ran):
+    with alone(home.home / "runs/compare/2026-01-07"), pytest.raises(ArtefactError, match="another `gatesid compare` works"):
+        asked()
+
+
+def test_quick_is_one_seed_of_the_last_days_in_a_folder_of_its_own(home, ran, monkeypatch):
+    monkeypatch.setattr(compare, "QUICK_DAYS", 4)
+    file = compare.compare(load_settings(), compare.parse(["--quick", "--codebook", "cb-1"]), say=lambda line: None)
+    result = json.loads(file.read_text())
+    assert file.parent.name == "2026-01-07-quick"
+    assert (result["trained_from"], result["days"], result["seeds"]) == (DAYS[2], DAYS[5:], [1])
+    assert any("one seed" in note for note in result["notes"])
+
+
+def test_the_tables_show_every_slice_ranker_and_its_positives(home, ran):
+    result = json.loads(asked().read_text())
+    text, markdown = text_lines(result, grey=False), markdown_lines(result)
+    everything = result["slices"]["ctr"]["all"]
+    shown = next(line for line in text if line.startswith("all "))
+    assert f"{everything['positives']:,}" in shown
+    assert f"{100 * everything['rankers']['base']['auc']['mean']:.2f} ±" in shown
+    lines = 2 * 2 * len(result["slices"]["ctr"])  # tasks x rankers x slices
+    assert sum(line.startswith("|") for line in markdown) == lines + 2 * 2
+    assert len({line.count("|") for line in markdown if line.startswith("|")}) == 1
+    # Nothing is resolved by a few hundred rows with random scores: the mark stands, and the terminal's line is grey.
+    gap = result["slices"]["ctr"]["exposure_7d_0"]["difference"]["gatesid"]
+    assert not gap["auc"]["resolved"]
+    unsure = [line for line in text if " gatesid " in line and "~" in line]
+    assert unsure
+    assert any(line.startswith("\033[2m") for line in text_lines(result, grey=True))
+
+
+def test_cells_run_in_processes_of_their_own_and_say_how_far_they_are(home):
+    plan = Plan(DAYS[0], "2026-01-04", "cb-1", "practical", 32, ("clicked", "ordered"),
+                {"training_frame": 5, "item_index": 0, "user_index": 0, "semantic_ids": 0})
+    folder, said = home.home / "run", []
+    folder.mkdir()
+    cells = [("base", 1), ("gatesid", 1)]
+    run_cells(plan, home, folder, cells, 2, said.append)
+    assert said[-1].startswith("cells 2/2 | days 6/6 (100.0%) | - | eta 0.0m")
+    assert all(compare_cells.finished(plan, folder, cell) for cell in cells)
+    assert len(rows_of(folder, "gatesid-s1", DAYS[:3])) == 240
+
+
+def test_a_fault_of_a_cell_is_raised_with_its_own_words(home):
+    plan = Plan(DAYS[0], "2026-01-04", "cb-9", "practical", 32, ("clicked",),
+                {"training_frame": 5, "item_index": 0, "user_index": 0, "semantic_ids": 0})
+    (home.home / "run").mkdir()
+    with pytest.raises(ArtefactError, match="no semantic ids of codebook cb-9"):
+        run_cells(plan, home, home.home / "run", [("gatesid", 1)], 1, print)
+
+
+def test_progress_estimates_from_what_was_done_since_it_began(tmp_path, monkeypatch):
+    plan, cells = Plan(DAYS[0], "2026-01-07", None, "practical", 32, ("clicked",), {}), [("base", 1), ("base", 2)]
+    seconds = iter([100.0, 160.0])
+    monkeypatch.setattr(compare_cells.time, "monotonic", lambda: next(seconds))
+
+    def scored(cell, days):
+        folder = tmp_path / "predictions" / cell
+        folder.mkdir(parents=True, exist_ok=True)
+        for ds in days:
+            (folder / f"{ds}.parquet").touch()
+
+    scored("base-s1", DAYS[:1])
+    progress = Progress(plan, tmp_path, cells)
+    scored("base-s1", DAYS[1:4])
+    # Three days in 60 s, eight of the twelve are left.
+    assert progress.line() == "cells 0/2 | days 4/12 (33.3%) | base-s1 2026-01-04 | eta 2.7m"
+
+
+def test_the_command_says_what_is_wrong_and_how_it_ended(home, ran, capsys):
+    assert compare.main([*ASKED, "--name", "whole"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(home.home / "runs/compare/whole/results.json")
+    for arguments, said in (
+        (["--rankers", "base,nobody"], "different ones of base"), (["--rankers", "base,base"], "one twice"),
+        (["--seeds", "0"], "--seeds must be at least 1"), (["--report-days", "99"], "from 1 to the 6 days compared"),
+        (["--from", "2027-01-01", "--as-of", "2027-01-03"], "expected at least two days of it"),
+    ):
+        assert compare.main([*ASKED, *arguments]) == 3
+        assert said in capsys.readouterr().err
+    assert compare.main(["--seeds", "1"]) == 5
+    assert "no codebook is live" in capsys.readouterr().err
