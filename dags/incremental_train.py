@@ -25,7 +25,7 @@ CODEBOOK = ("--codebook", result("codebook"))
 with pipeline("incremental_train", DOC, schedule=[SIDS], params={"days": EVALUATED_DAYS}) as dag:
     checked = check("events")
     codebook = command("codebook", "features.live_codebook")
-    entity_index = command("entity_index", "spark_jobs.entity_index", "--as-of", AS_OF)
+    entity_index = command("entity_index", "spark_jobs.entity_index", *DAYS)
     item_stats = command("item_stats", "spark_jobs.item_stats", *DAYS)
     user_history = command("user_history", "spark_jobs.user_history", *DAYS)
     training_frame = command("training_frame", "spark_jobs.training_frame", *DAYS)

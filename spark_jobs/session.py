@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from features.errors import EnvironmentFault
 
 # A job runs for seconds: the quick compiler alone and the serial collector start faster than they would be overtaken.
-SHORT_RUN = "-XX:+UseSerialGC"
+SHORT_RUN = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def spark_session(app: str, settings: Any, jars: Sequence[Path]) -> SparkSession:
