@@ -5,6 +5,7 @@ One thread, because batches are small, and because a figure must not depend on h
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -34,9 +35,11 @@ def run_cells(plan: Plan, home: Layout, folder: Path, cells: list[Cell], process
     if not left:
         return
     os.environ.update(ONE_THREAD)  # read by TensorFlow when a worker imports it
+    (folder / "logs").mkdir(exist_ok=True)
     progress = Progress(plan, folder, cells)
     pool = ProcessPoolExecutor(
-        min(processes, len(left)), multiprocessing.get_context("spawn"), initializer=end_with, initargs=(os.getpid(),))
+        min(processes, len(left)), multiprocessing.get_context("spawn"), initializer=begin_worker,
+        initargs=(folder / "logs" / "workers.log", os.getpid()))
     try:
         waiting: set[Future[None]] = {pool.submit(work, plan, home, folder, *cell) for cell in left}
         while waiting:
@@ -62,8 +65,11 @@ def work(plan: Plan, home: Layout, folder: Path, ranker: str, seed: int) -> None
     run_cell(plan, home, folder, ranker, seed)
 
 
-def end_with(parent: int) -> None:
-    """A worker ends when its parent does, also when that was killed: a second run would meet it in the same folder."""
+def begin_worker(log: Path, parent: int) -> None:
+    """TensorFlow's chatter goes to a log. A worker ends when its parent does, also when that was killed: a second run would
+    meet it in the same folder."""
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), sys.stderr.fileno())
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
