@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from features.artefacts import new_artefact, read_manifest, write_json
 from features.errors import ArtefactError, CodebookMismatch
 from features.spec import contract_hash
-from model.config import BASE, GATESID, RankerConfig
+from model.config import RankerConfig
+from model.layers.content_table import ContentTable
 from model.layers.id_table import IdTable
 from model.optimisers import SplitOptimiser
-from model.rankers.base import Base
-from model.rankers.gatesid import GateSid
+from model.rankers.assemblies import ASSEMBLIES
 from model.rankers.trunk import TableSizes, Trunk
 
 KIND = "checkpoint"
-ASSEMBLIES = {BASE: Base, GATESID: GateSid}
 WEIGHTS, SLOTS, PROGRESS = "weights.npz", "slots.npz", "progress.json"
 
 
@@ -102,7 +101,7 @@ def weights_by_name(ranker: Trunk) -> dict[str, tf.Variable]:
 
 def grown_names(ranker: Trunk) -> set[str]:
     """The variables whose rows follow an index."""
-    return {part.table.name for part in ranker.submodules if isinstance(part, IdTable)}
+    return {part.table.name for part in ranker.submodules if isinstance(part, IdTable | ContentTable)}
 
 
 def arrays(variables: dict[str, tf.Variable]) -> dict[str, NDArray]:

@@ -11,8 +11,12 @@ from features.errors import ConfigError
 from features.names import CLICKED, ORDERED
 from features.spec import CODEBOOK_SIZE, NUM_LEVELS
 
-BASE, GATESID = "base", "gatesid"
-RANKERS = (BASE, GATESID)
+BASE, GATESID, SAVIORREC, SMILE = "base", "gatesid", "saviorrec", "smile"
+RANKERS = (BASE, GATESID)  # trained every night, and compared where nothing else is asked
+ALL_RANKERS = (
+    *RANKERS, SAVIORREC, SMILE, "sid_only", "sid_concatenated", "static_average", "frozen_content",
+    "gatesid_gate_of_item", "gatesid_gate_of_stats", "gatesid_without_alignment", "gatesid_without_fused_attention",
+    "saviorrec_without_mba", "saviorrec_without_content", "saviorrec_without_bidirectional", "smile_without_opq")
 PAPER, PRACTICAL = "paper", "practical"
 PRESETS = (PAPER, PRACTICAL)
 
@@ -47,8 +51,8 @@ class RankerConfig:
     def __post_init__(self) -> None:
         positive = ("item_width", "user_width", "sid_width", "levels", "codes", "align_rows")
         faults = [f"{name} must be positive, got {getattr(self, name)}" for name in positive if getattr(self, name) < 1]
-        if self.ranker not in RANKERS:
-            faults.append(f"ranker must be one of {', '.join(RANKERS)}, got {self.ranker!r}")
+        if self.ranker not in ALL_RANKERS:
+            faults.append(f"ranker must be one of {', '.join(ALL_RANKERS)}, got {self.ranker!r}")
         if not self.hidden or min(self.hidden + self.gate_hidden) < 1:
             faults.append(f"hidden and gate_hidden must hold positive widths, got {self.hidden} and {self.gate_hidden}")
         if self.levels > 0 and self.sid_width % self.levels:
@@ -59,17 +63,71 @@ class RankerConfig:
             faults.append(f"temperature must be in (0, 1], got {self.temperature}")
         if self.ranker == GATESID and self.align_loss_weight and self.item_width != self.sid_width:
             faults.append(f"alignment needs item_width = sid_width, got {self.item_width} and {self.sid_width}")
-        refuse(faults)
+        refuse(faults + self.own_faults())
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "RankerConfig":
+    def own_faults(self) -> list[str]:
+        """What a ranker's own settings can have wrong."""
+        return []
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> "RankerConfig":
         """What a manifest holds. Raises ConfigError: a key this code does not know."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        kind = config_kind(values.get("ranker", ""))
+        unknown = sorted(set(values) - set(kind.__dataclass_fields__))
         refuse([f"unknown ranker setting {key}: the checkpoint is of another code version" for key in unknown])
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
     def to_json(self) -> dict[str, Any]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class ContentConfig(RankerConfig):
+    """Rankers that read the encoder's vectors: SaviorRec and the control `frozen_content`."""
+
+    content_width: int = 64  # of the encoder's vectors, and of SaviorRec's attention
+    content_gain: float | None = 6.0  # as item_gain; vectors have length 1, so two equal ones start at 6^2 / sqrt(64) = 4.5
+    mba_width: int = 64  # of a code's vector; paper: 64, and 8 to 64 in its ablation
+    heads: int = 8  # paper: 8
+
+    def own_faults(self) -> list[str]:
+        sizes = ("content_width", "mba_width", "heads")
+        faults = [f"{name} must be positive, got {getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
+        if not faults and self.content_width % self.heads:
+            faults.append(f"content_width must be a multiple of the {self.heads} heads, got {self.content_width}")
+        if self.content_width < self.item_width:
+            faults.append(f"content_width must not be below item_width, got {self.content_width} and {self.item_width}")
+        return faults
+
+
+@dataclass(frozen=True)
+class SmileConfig(RankerConfig):
+    """SMILE's own: a SID is three RQ codes and two OPQ codes of what they leave over."""
+
+    rq_levels: int = 3  # the first ones of a SID; paper: 3
+    rq_width: int = 16  # of a level's vector, before fusion; not printed
+    opq_codes: int = CODEBOOK_SIZE  # of each of the two sub-codebooks; not printed
+    opq_weight: float = 0.5  # paper: 0.5
+    transfer_loss_weight: float = 0.01  # paper: 0.01
+    opq_loss_weight: float = 0.05  # paper: 0.05
+
+    def own_faults(self) -> list[str]:
+        sizes = ("rq_levels", "rq_width", "opq_codes")
+        faults = [f"{name} must be positive, got {getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
+        weights = ("opq_weight", "transfer_loss_weight", "opq_loss_weight")
+        faults += [f"{name} must be in [0, 1], got {value}" for name in weights if not 0 <= (value := getattr(self, name)) <= 1]
+        if self.rq_levels > self.levels:
+            faults.append(f"rq_levels must not exceed the {self.levels} levels of a SID, got {self.rq_levels}")
+        if self.item_width % 2:
+            faults.append(f"item_width must be even, half of it for each OPQ code, got {self.item_width}")
+        return faults
+
+
+def config_kind(ranker: str) -> type[RankerConfig]:
+    """Which settings a ranker has."""
+    if ranker.startswith(SAVIORREC) or ranker == "frozen_content":
+        return ContentConfig
+    return SmileConfig if ranker.startswith(SMILE) else RankerConfig
 
 
 @dataclass(frozen=True)
@@ -104,7 +162,9 @@ def preset(ranker: str, name: str) -> tuple[RankerConfig, TrainConfig]:
     """The two configurations of a ranker. Raises ConfigError: unknown ranker or preset."""
     if name not in PRESETS:
         raise ConfigError(f"--preset expects one of {', '.join(PRESETS)}, got {name!r}")
-    network, training = RankerConfig(ranker=ranker), TrainConfig()
+    network, training = config_kind(ranker)(ranker=ranker), TrainConfig()
     if name == PRACTICAL:
         network = replace(network, align_loss_weight=0.01)
+        if isinstance(network, ContentConfig):
+            network = replace(network, mba_width=16, heads=1)
     return network, training

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from features.errors import DataError
 from features.names import CLICKED, ORDERED
-from features.spec import RANKING_INPUTS
 from model.config import TrainConfig
 from model.dataset import Arrays, Day, batches
 from model.optimisers import SplitOptimiser
@@ -31,7 +30,7 @@ class Learner:
         def tensor(kind, *shape):
             return tf.TensorSpec([None, *shape], kind)
 
-        features = {spec.name: tensor(spec.dtype, *spec.shape) for spec in RANKING_INPUTS}
+        features = {spec.name: tensor(spec.dtype, *spec.shape) for spec in self.ranker.input_list}
         labelled = {"features": features} | {name: tensor("float32") for name in (CLICKED, ORDERED, "order_weight")}
         self.score = tf.function(self.ranker.score, input_signature=[features])
         self.step = tf.function(self.one_step, input_signature=[labelled])

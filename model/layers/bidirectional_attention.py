@@ -30,22 +30,23 @@ class BidirectionalAttention(tf.keras.layers.Layer):
       behaviour_width, content_width: columns of the histories.
       units, heads: of each block (paper: 8 heads).
       candidate_width: columns of the candidate's behaviour vector, where it knows more than the history does of its items.
-      gain: see TargetAttention.
+      gain, content_gain: see TargetAttention; of the blocks in which behaviour asks, and in which content does.
     """
 
-    def __init__(self, behaviour_width, content_width, units, heads=1, candidate_width=None, gain=None, **kwargs):
+    def __init__(self, behaviour_width, content_width, units, heads=1, candidate_width=None, gain=None, content_gain=None,
+                 **kwargs):
         super().__init__(**kwargs)
         self.behaviour_width, self.content_width = behaviour_width, content_width
-        self.units, self.heads, self.gain = units, heads, gain
+        self.units, self.heads, self.gain, self.content_gain = units, heads, gain, content_gain
         self.candidate_width = candidate_width or behaviour_width
 
-        def block(name, query, keys, values):
-            return TargetAttention(query, keys, values, units, heads, gain, dtype=self.dtype, name=name)
+        def block(name, query, keys, values, start):
+            return TargetAttention(query, keys, values, units, heads, start, dtype=self.dtype, name=name)
 
-        self.b = block("b", self.candidate_width, behaviour_width, behaviour_width)
-        self.m = block("m", content_width, content_width, content_width)
-        self.b2m = block("b2m", self.candidate_width, behaviour_width, content_width)
-        self.m2b = block("m2b", content_width, content_width, behaviour_width)
+        self.b = block("b", self.candidate_width, behaviour_width, behaviour_width, gain)
+        self.m = block("m", content_width, content_width, content_width, content_gain)
+        self.b2m = block("b2m", self.candidate_width, behaviour_width, content_width, gain)
+        self.m2b = block("m2b", content_width, content_width, behaviour_width, content_gain)
 
     def call(self, behaviour, content, history_behaviour, history_content, mask):
         """Pool both histories of each user by both kinds of likeness.
@@ -68,4 +69,5 @@ class BidirectionalAttention(tf.keras.layers.Layer):
     def get_config(self):
         return super().get_config() | {
             "behaviour_width": self.behaviour_width, "content_width": self.content_width, "units": self.units,
-            "heads": self.heads, "candidate_width": self.candidate_width, "gain": self.gain}
+            "heads": self.heads, "candidate_width": self.candidate_width, "gain": self.gain,
+            "content_gain": self.content_gain}

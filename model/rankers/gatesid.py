@@ -23,7 +23,7 @@ class GateSid(Trunk):
 
     def interest(self, view: View) -> Interest:
         sid_emb = self.sids(view.features["item_codes"])  # Eq. 2
-        semantic_weight = self.gate(view.item_emb, view.stats)  # Eq. 3
+        semantic_weight = self.weigh(view)  # Eq. 3
         pooled = self.attention(  # Eq. 4-7
             sid_emb, view.item_emb, self.sids(view.features["history_codes"]), view.history_item, view.mask, semantic_weight)
         levels = zip(*(tf.split(vector, self.sids.widths, axis=-1) for vector in (sid_emb, pooled.h_sid)), strict=True)
@@ -31,10 +31,17 @@ class GateSid(Trunk):
         matches.append(Match(view.item_emb, pooled.h_item, ITEM_SCALE))
         return Interest([sid_emb, pooled.output], matches, semantic_weight, sid_emb)
 
+    def weigh(self, view: View) -> tf.Tensor:
+        return self.gate(view.item_emb, view.stats)
+
     def auxiliary_loss(self, view: View, interest: Interest) -> tf.Tensor:
-        """Weighted alignment of the batch's first rows with each other (Eq. 8-10)."""
-        rows = slice(None, self.config.align_rows)
-        contrast = gated_infonce(
-            interest.sid_emb[rows], view.item_emb[rows], interest.semantic_weight[rows], view.features["item_row"][rows],
-            self.config.temperature)
-        return self.config.align_loss_weight * contrast.loss
+        return alignment_loss(self.config, view, interest)
+
+
+def alignment_loss(config, view: View, interest: Interest) -> tf.Tensor:
+    """Weighted alignment of the batch's first rows with each other (Eq. 8-10)."""
+    rows = slice(None, config.align_rows)
+    contrast = gated_infonce(
+        interest.sid_emb[rows], view.item_emb[rows], interest.semantic_weight[rows], view.features["item_row"][rows],
+        config.temperature)
+    return config.align_loss_weight * contrast.loss

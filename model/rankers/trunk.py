@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from features.names import CLICKED, ORDERED
-from features.spec import PADDING_ROW, RANKING_INPUTS
+from features.spec import PADDING_ROW, RANKING_INPUTS, InputSpec
 from model.config import RankerConfig, TrainConfig
 from model.layers.gate import gate_stats
 from model.layers.id_table import IdTable
@@ -23,7 +23,7 @@ from model.optimisers import SplitOptimiser
 
 HOURS, WEEKDAYS = 24, 7
 # What brings the dot products of a table's vectors near 1 (layers/match.py).
-ITEM_SCALE, SID_SCALE = 10.0, 100.0
+ITEM_SCALE, SID_SCALE, CONTENT_SCALE = 10.0, 100.0, 3.0
 REPEAT_AGE_EDGES = (1.0, 3.0, 7.0, 14.0, 28.0, 56.0)
 
 
@@ -38,7 +38,7 @@ class TableSizes:
 class View(NamedTuple):
     """One batch as the rankers see it."""
 
-    features: dict[str, tf.Tensor]  # RANKING_INPUTS
+    features: dict[str, tf.Tensor]  # the ranker's `input_list`
     item_emb: tf.Tensor  # float[B, D]
     history_item: tf.Tensor  # float[B, L, D]
     mask: tf.Tensor  # bool[B, L], True = real
@@ -60,17 +60,21 @@ class Interest(NamedTuple):
     matches: list[Match]
     semantic_weight: tf.Tensor | None = None  # float[B, 1]
     sid_emb: tf.Tensor | None = None  # float[B, S]
+    opq_emb: tf.Tensor | None = None  # float[B, D]
 
 
 class Trunk(tfrs.Model):
     """The frame of a ranker; `interest` is its picture."""
+
+    input_list: tuple[InputSpec, ...] = RANKING_INPUTS
+    activation = "relu"  # of the ranking MLP
 
     def __init__(self, config: RankerConfig, sizes: TableSizes, **kwargs):
         super().__init__(**kwargs)
         self.config, self.sizes = config, sizes
         self.items = IdTable(sizes.items, config.item_width, name="items")
         self.users = IdTable(sizes.users, config.user_width, name="users")
-        self.mlp = Mlp(config.hidden, name="mlp")
+        self.mlp = Mlp(config.hidden, activation=self.activation, name="mlp")
         self.ctr_head = tf.keras.layers.Dense(1, name="ctr_head")
         self.cvr_head = tf.keras.layers.Dense(1, name="cvr_head")
         self.click_task = tfrs.tasks.Ranking(loss=PerRowLoss(lambda y, logits: click_loss(y, logits[:, 0])))
@@ -102,7 +106,7 @@ class Trunk(tfrs.Model):
         return tf.concat([self.ctr_head(hidden), self.cvr_head(hidden)], axis=-1)
 
     def call(self, features):
-        """RANKING_INPUTS → {"ctr": float[B], "ctcvr": float[B]} and, where there is a gate, "semantic_weight": float[B]."""
+        """`input_list` → {"ctr": float[B], "ctcvr": float[B]} and, where there is a gate, "semantic_weight": float[B]."""
         view = self.look_up(features)
         interest = self.interest(view)
         chances = tf.sigmoid(self.logits(view, interest))
@@ -112,7 +116,7 @@ class Trunk(tfrs.Model):
         return scores
 
     def score(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """What serving exports and evaluation stores; see `call`. All inputs have the batch axis of RANKING_INPUTS."""
+        """What serving exports and evaluation stores; see `call`. All inputs have the batch axis."""
         return self(features)
 
     def compute_loss(self, inputs, training=False):
@@ -125,9 +129,10 @@ class Trunk(tfrs.Model):
         return loss + self.auxiliary_loss(view, interest)
 
     def tables(self) -> list[tf.Variable]:
-        """Every embedding table, trained by the sparse optimiser."""
+        """Every embedding table, trained by the sparse optimiser. A part that an ablation leaves out was never built."""
         ids = [part.table for part in self.submodules if isinstance(part, IdTable)]
-        return ids + [table for part in self.submodules if isinstance(part, SidEmbedding) for table in part.tables]
+        sids = [part for part in self.submodules if isinstance(part, SidEmbedding) and part.built]
+        return ids + [table for part in sids for table in part.tables]
 
     def optimiser(self, config: TrainConfig) -> SplitOptimiser:
         tables = self.tables()
@@ -136,7 +141,7 @@ class Trunk(tfrs.Model):
 
     def build_tables(self) -> "Trunk":
         """Create every variable by one empty-handed call."""
-        self({spec.name: tf.zeros([1, *spec.shape], spec.dtype) for spec in RANKING_INPUTS})
+        self({spec.name: tf.zeros([1, *spec.shape], spec.dtype) for spec in self.input_list})
         return self
 
 

@@ -47,7 +47,7 @@ def test_content_alone_decides_what_behaviour_it_pools():
 
     content = tf.math.l2_normalize(tf.constant(np.random.default_rng(0).normal(size=[1, 6, 8]), tf.float32), axis=-1)
     behaviour = tf.eye(6, 8)[tf.newaxis]
-    layer = BidirectionalAttention(8, 8, units=8, gain=4.0)
+    layer = BidirectionalAttention(8, 8, units=8, gain=4.0, content_gain=4.0)
     result = layer(behaviour[:, 1], content[:, 4], behaviour, content, tf.ones([1, 6], tf.bool))
     assert result.h_m2b.numpy().argmax() == 4
     assert result.h_b.numpy().argmax() == 1

@@ -46,6 +46,7 @@ HARD = {
 def made():
     """Each layer's class name → (how to make it, its inputs, its float output)."""
     from model.layers.bidirectional_attention import BidirectionalAttention
+    from model.layers.content_table import ContentTable
     from model.layers.gate import MaturityGate
     from model.layers.id_table import IdTable
     from model.layers.mba import Mba
@@ -59,7 +60,9 @@ def made():
     whole, both = (lambda result: result), ("vector", "other", "history", "other_history", "mask")
     return {
         "BidirectionalAttention": (
-            lambda: BidirectionalAttention(WIDTH, WIDTH, units=4, heads=2, gain=2.0), both, lambda r: r.output),
+            lambda: BidirectionalAttention(WIDTH, WIDTH, units=4, heads=2, gain=2.0, content_gain=2.0), both,
+            lambda r: r.output),
+        "ContentTable": (lambda: ContentTable(9, 3), ("rows",), whole),
         "IdTable": (lambda: IdTable(9, 3), ("rows",), whole),
         "MaturityGate": (lambda: MaturityGate((5,)), ("vector", "stats"), whole),
         "Mba": (lambda: Mba(2, 3, width=2, content_width=WIDTH, hidden=(3,)), ("vector", "codes"), lambda r: r.z_align),
@@ -74,8 +77,8 @@ def made():
     }
 
 
-NAMES = ("BidirectionalAttention", "IdTable", "MaturityGate", "Mba", "Mlp", "RqFusion", "SharedAttention", "SidEmbedding",
-         "TargetAttention", "TransferGate")
+NAMES = ("BidirectionalAttention", "ContentTable", "IdTable", "MaturityGate", "Mba", "Mlp", "RqFusion", "SharedAttention",
+         "SidEmbedding", "TargetAttention", "TransferGate")
 
 
 def test_no_layer_is_left_out():

@@ -1,34 +1,56 @@
-"""Base and GateSID on the shared trunk."""
+"""Every ranker on the shared trunk."""
 
 import numpy as np
 import pytest
 
-from features.spec import RANKING_INPUTS
+from model.config import ALL_RANKERS
 
 pytestmark = pytest.mark.tf
 
 ITEMS, USERS, ROWS = 30, 9, 24
+GATED = {"gatesid", "gatesid_gate_of_item", "gatesid_gate_of_stats", "gatesid_without_alignment", "static_average", "smile",
+         "smile_without_opq"}
 
 
 @pytest.fixture(scope="module")
 def features():
     import tensorflow as tf
 
+    from model.rankers.smile import Smile
+
     rng = np.random.default_rng(11)
-    top = {"user_row": USERS, "hour_of_day": 24, "day_of_week": 7, "item_row": ITEMS, "history_rows": ITEMS,
-           "history_codes": 256, "item_codes": 256}
-    made = {spec.name: rng.integers(0, top[spec.name], [ROWS, *spec.shape]) if spec.dtype == "int32"
-            else 20 * rng.random([ROWS, *spec.shape]) for spec in RANKING_INPUTS}
-    return {spec.name: tf.constant(made[spec.name], spec.dtype) for spec in RANKING_INPUTS}
+    top = {"user_row": USERS, "hour_of_day": 24, "day_of_week": 7, "item_row": ITEMS, "history_rows": ITEMS}
+    made = {spec.name: rng.integers(0, top.get(spec.name, 256), [ROWS, *spec.shape]) if spec.dtype == "int32"
+            else 20 * rng.random([ROWS, *spec.shape]) for spec in Smile.input_list}
+    return {spec.name: tf.constant(made[spec.name], spec.dtype) for spec in Smile.input_list}
 
 
-@pytest.fixture(scope="module", params=["base", "gatesid"])
-def ranker(request):
+def made(name, **changes):
+    """A fresh ranker with content vectors, where it holds some."""
+    from dataclasses import replace
+
     from model.checkpoints import fresh_ranker
-    from model.config import RankerConfig
+    from model.config import preset
+    from model.content_vectors import content_tables
     from model.rankers.trunk import TableSizes
 
-    return fresh_ranker(RankerConfig(ranker=request.param), TableSizes(ITEMS, USERS), seed=1)
+    config = replace(preset(name, "practical")[0], **changes)
+    ranker = fresh_ranker(config, TableSizes(ITEMS, USERS), seed=1)
+    for table in content_tables(ranker):
+        table.take(np.arange(2, ITEMS), np.random.default_rng(2).normal(size=[ITEMS - 2, config.content_width]).astype("f"))
+    return ranker
+
+
+@pytest.fixture(scope="module", params=ALL_RANKERS)
+def ranker(request):
+    return made(request.param)
+
+
+def test_every_name_is_a_ranker_with_its_own_settings():
+    from model.rankers.assemblies import ASSEMBLIES
+
+    assert set(ASSEMBLIES) == set(ALL_RANKERS)
+    assert len({*ASSEMBLIES.values()}) == len(ALL_RANKERS)
 
 
 def labelled(features, clicked, ordered, order_weight=1.0):
@@ -40,7 +62,7 @@ def labelled(features, clicked, ordered, order_weight=1.0):
 
 def test_scores_are_probabilities_of_each_row(ranker, features):
     scores = ranker.score(features)
-    expected = {"ctr", "ctcvr"} | ({"semantic_weight"} if ranker.name == "gatesid" else set())
+    expected = {"ctr", "ctcvr"} | ({"semantic_weight"} if ranker.name in GATED else set())
     assert set(scores) == expected
     for name, values in scores.items():
         assert values.shape == (ROWS,), name
@@ -57,7 +79,7 @@ def test_a_rows_score_does_not_depend_on_its_batch(ranker, features):
 def test_a_row_of_defaults_gets_a_finite_score_and_finite_gradients(ranker):
     import tensorflow as tf
 
-    defaults = {spec.name: tf.cast(tf.fill([ROWS, *spec.shape], spec.default), spec.dtype) for spec in RANKING_INPUTS}
+    defaults = {spec.name: tf.cast(tf.fill([ROWS, *spec.shape], spec.default), spec.dtype) for spec in ranker.input_list}
     with tf.GradientTape() as tape:
         loss = ranker.compute_loss(labelled(defaults, np.ones(ROWS), np.zeros(ROWS)))
     assert np.isfinite(loss)
@@ -98,26 +120,19 @@ def test_every_table_is_trained_by_the_sparse_optimiser(ranker):
     assert {name for name in names if "table" in name} == {table.name for table in optimiser.tables}
 
 
-def test_base_does_not_see_semantic_ids(features):
+@pytest.mark.parametrize("name", ["base", "frozen_content", "saviorrec_without_mba"])
+def test_a_ranker_without_sids_does_not_see_them(name, features):
     import tensorflow as tf
 
-    from model.checkpoints import fresh_ranker
-    from model.config import RankerConfig
-    from model.rankers.trunk import TableSizes
-
-    base = fresh_ranker(RankerConfig(ranker="base"), TableSizes(ITEMS, USERS), seed=1)
+    without = made(name)
     blind = features | {name: -tf.ones_like(features[name]) for name in ("item_codes", "history_codes")}
-    np.testing.assert_array_equal(base.score(blind)["ctr"], base.score(features)["ctr"])
+    np.testing.assert_array_equal(without.score(blind)["ctr"], without.score(features)["ctr"])
 
 
 def test_gatesid_alignment_is_the_weighted_contrast_of_the_first_rows(features):
-    from model.checkpoints import fresh_ranker
-    from model.config import RankerConfig
     from model.losses.contrastive import gated_infonce
-    from model.rankers.trunk import TableSizes
 
-    config = RankerConfig(ranker="gatesid", align_loss_weight=0.5, align_rows=10)
-    ranker = fresh_ranker(config, TableSizes(ITEMS, USERS), seed=1)
+    ranker = made("gatesid", align_loss_weight=0.5, align_rows=10)
     ranker.items.table.assign(np.random.default_rng(1).normal(size=ranker.items.table.shape))
     view = ranker.look_up(features)
     interest = ranker.interest(view)
@@ -127,14 +142,11 @@ def test_gatesid_alignment_is_the_weighted_contrast_of_the_first_rows(features):
     np.testing.assert_allclose(ranker.auxiliary_loss(view, interest), 0.5 * expected.loss, rtol=1e-6)
 
 
-def test_an_unseen_item_is_told_apart_by_its_semantic_id(features):
+@pytest.mark.parametrize("name", ["gatesid", "sid_only", "sid_concatenated", "static_average", "smile", "smile_without_opq"])
+def test_an_unseen_item_is_told_apart_by_its_semantic_id(name, features):
     import tensorflow as tf
 
-    from model.checkpoints import fresh_ranker
-    from model.config import RankerConfig
-    from model.rankers.trunk import TableSizes
-
-    ranker = fresh_ranker(RankerConfig(ranker="gatesid"), TableSizes(ITEMS, USERS), seed=1)
+    ranker = made(name)
     unseen = features | {"item_row": tf.ones_like(features["item_row"])}
     other = unseen | {"item_codes": (features["item_codes"] + 1) % 256}
     assert np.abs(ranker.score(unseen)["ctr"] - ranker.score(other)["ctr"]).min() > 0
