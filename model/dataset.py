@@ -165,6 +165,10 @@ def batches(
 
 
 def with_codes(features: Arrays, codes: NDArray[np.int32]) -> Arrays:
-    """Add the SIDs of candidate and history; a row beyond the index has none."""
-    known = {name: np.where(features[name] < len(codes), features[name], PADDING_ROW) for name in ("item_row", "history_rows")}
-    return features | {"item_codes": codes[known["item_row"]], "history_codes": codes[known["history_rows"]]}
+    """Add the SIDs of candidate and history; a row beyond the index has none. Columns after the N levels are OPQ codes."""
+    found = {side: codes[np.where(features[rows] < len(codes), features[rows], PADDING_ROW)]
+             for side, rows in (("item", "item_row"), ("history", "history_rows"))}
+    added = {f"{side}_codes": given[..., :NUM_LEVELS] for side, given in found.items()}
+    if codes.shape[1] > NUM_LEVELS:
+        added |= {f"{side}_opq_codes": given[..., NUM_LEVELS:] for side, given in found.items()}
+    return features | added

@@ -27,6 +27,7 @@ from features.names import (
     CLICKED,
     ORDERED,
     TABLE_ITEM_INDEX,
+    TABLE_ITEM_VECTORS,
     TABLE_SEMANTIC_IDS,
     TABLE_TRAINING_FRAME,
     TABLE_USER_INDEX,
@@ -34,11 +35,13 @@ from features.names import (
 from infra.settings import load_settings
 from model import checkpoints
 from model.code_version import source_hash
-from model.config import GATESID, PRACTICAL, PRESETS, RANKERS, RankerConfig, TrainConfig, preset
+from model.config import ALL_RANKERS, BASE, PRACTICAL, PRESETS, RankerConfig, TrainConfig, preset
+from model.content_vectors import content_tables, give_content
 from model.dataset import Arrays, Day, PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
 from model.learner import Learner
 from model.metrics import auc, gauc
 from model.predictions import write_day
+from model.rankers.assemblies import refuse_missing_codes
 from model.rankers.trunk import TableSizes
 
 
@@ -71,7 +74,8 @@ class Job:
 def run(job: Job, say=print) -> Path:
     """Train up to job.as_of and return its checkpoint.
 
-    Raises ArtefactError: tables or SIDs are absent, a checkpoint does not fit; DataError: a day that cannot be learnt from.
+    Raises ArtefactError: tables or SIDs are absent, a checkpoint does not fit; DataError: a day that cannot be learnt from;
+    ConfigError: the ranker needs codes that the codebook does not have.
     """
     target = job.checkpoint(job.as_of)
     if target.exists():
@@ -84,7 +88,13 @@ def run(job: Job, say=print) -> Path:
     if job.codebook is not None:
         table[TABLE_SEMANTIC_IDS] = job.table(TABLE_SEMANTIC_IDS)
         codes = read_codes(table[TABLE_SEMANTIC_IDS], table[TABLE_ITEM_INDEX], job.codebook)
+    refuse_missing_codes(job.network.ranker, codes.shape[1], job.codebook)
     learner, first, progress = begin(job, sizes, say)
+    if content_tables(learner.ranker):
+        table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
+        added = give_content(
+            learner.ranker, job.layout, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
+        say(f"content vectors of {added:,} more items")
     reads = {name: pinned.version for name, pinned in table.items()}
     days = days_between(first, job.as_of)
     present = set(days_present(table[TABLE_TRAINING_FRAME]))
@@ -194,7 +204,7 @@ def live_codebook(layout: Layout) -> str:
 def parse(argv: list[str] | None) -> Job:
     parser = argparse.ArgumentParser(
         prog="python -m model.train_ranker", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ranker", choices=RANKERS, required=True)
+    parser.add_argument("--ranker", choices=ALL_RANKERS, required=True)
     parser.add_argument("--from", dest="start", help="first day (default: the day before --as-of)")
     parser.add_argument("--as-of", required=True, help="every day before this one; the checkpoint's name")
     parser.add_argument("--seed", type=int, help="of weights and order (default: settings)")
@@ -211,7 +221,7 @@ def parse(argv: list[str] | None) -> Job:
     network, training = preset(given.ranker, given.preset)
     batch_size = given.batch_size or (settings.training.batch_size if given.preset == PRACTICAL else training.batch_size)
     training = replace(training, labels=recorded_labels(settings.layout, settings.data.dataset), batch_size=batch_size)
-    codebook = (given.codebook or live_codebook(settings.layout)) if given.ranker == GATESID else None
+    codebook = None if given.ranker == BASE else given.codebook or live_codebook(settings.layout)
     return Job(settings.layout, network, training, settings.training.seed if given.seed is None else given.seed, start, as_of,
                codebook, given.checkpoint_every)
 

@@ -1,5 +1,7 @@
 """Every ranker by its name: what `--ranker`, checkpoints and reports call it."""
 
+from features.errors import ConfigError
+from features.spec import NUM_LEVELS
 from model.config import BASE, GATESID, SAVIORREC, SMILE
 from model.rankers import gatesid_ablations, saviorrec, smile
 from model.rankers.base import Base
@@ -24,3 +26,12 @@ ASSEMBLIES = {
     "saviorrec_without_bidirectional": saviorrec.WithoutBidirectional,
     "smile_without_opq": smile.SmileWithoutOpq,
 }
+
+
+def refuse_missing_codes(ranker: str, columns: int, codebook: str | None) -> None:
+    """Raises ConfigError: the ranker reads OPQ codes, and the codebook's SIDs have `columns` RQ codes alone."""
+    needed = sum(spec.shape[-1] for spec in ASSEMBLIES[ranker].input_list if spec.name in ("item_codes", "item_opq_codes"))
+    if needed > NUM_LEVELS and columns < needed:
+        raise ConfigError(
+            f"{ranker} needs {needed} codes an item, {NUM_LEVELS} of RQ and {needed - NUM_LEVELS} of OPQ; codebook {codebook} "
+            f"has {columns}: give --codebook a version with OPQ codes, or train smile_without_opq, which needs none")

@@ -109,7 +109,7 @@ def round_trip(tmp_path):
     return check
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_lake():
     """write_lake(layout, days, rows=…, items=…): contract tables with random rows, SIDs of codebook `cb-1` for most items."""
     return write_contract_tables
@@ -153,3 +153,26 @@ def frame_of(rng, ds, rows, items, users):
         "click_7d": rng.integers(0, 30, rows),
         "maturity_tick": [moment(ds)] * rows, "repeat_count": count.astype(np.float32),
         "repeat_age_days": np.where(count > 0, rng.random(rows) * 30, -1).astype(np.float32)})
+
+
+@pytest.fixture
+def tiny_day():
+    """tiny_day(rows, items, users) → a Day in which even items are clicked, and random RQ codes by item row."""
+    from features.spec import NUM_LEVELS
+    from model.dataset import Day
+
+    def make(rows, items, users):
+        rng = np.random.default_rng(8)
+        item = rng.integers(2, items, rows).astype(np.int32)
+        clicked = (item % 2 == 0).astype(np.int8)
+        features = {
+            "user_row": rng.integers(2, users, rows).astype(np.int32), "item_row": item,
+            "hour_of_day": rng.integers(0, 24, rows).astype(np.int32),
+            "day_of_week": rng.integers(0, 7, rows).astype(np.int32),
+            "history_rows": (rng.integers(2, items, [rows, 50]) * (np.arange(50) < rng.integers(0, 9, [rows, 1]))).astype("i4"),
+            "item_stats": 50 * rng.random([rows, 3]).astype("f"), "repeat_count": np.zeros(rows, "f"),
+            "repeat_age_days": -np.ones(rows, "f")}
+        codes = rng.integers(0, 256, [items, NUM_LEVELS]).astype(np.int32)
+        codes[[0, 1, 7]] = -1
+        return Day("2026-01-01", features, clicked, (clicked * (item % 4 == 0)).astype(np.int8), pa.table({})), codes
+    return make
