@@ -48,8 +48,8 @@ def run_cells(plan: Plan, home: Layout, folder: Path, cells: list[Cell], process
                 future.result()
             say(progress.line())
     except BrokenProcessPool:
-        raise EnvironmentFault("the process of a cell was killed, for want of memory perhaps: give the same command again, "
-                               "with --jobs 1; finished cells are kept") from None
+        raise EnvironmentFault(f"the process of a cell was killed, of memory perhaps (see {folder / 'logs'}): give the "
+                               "same command again, with --jobs 1; finished cells are kept") from None
     except BaseException:
         for process in pool._processes.values():  # the pool itself would wait for cells that run
             process.terminate()

@@ -23,63 +23,85 @@ ASKED = ["--codebook", "cb-1", "--seeds", "2", "--report-days", "3"]
 CELLS = ["base-s1", "base-s2", "gatesid-s1", "gatesid-s2"]
 
 
+def in_this_process(plan, home, folder, cells, processes, say):
+    """Instead of in processes of their own, which would have to import TensorFlow first."""
+    for cell in cells:
+        if not compare_cells.finished(plan, folder, cell):
+            compare_cells.work(plan, home, folder, *cell)
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch):
+    monkeypatch.setenv("GATESID_TRAINING__BATCH_SIZE", "32")
+    monkeypatch.setattr(compare, "run_cells", in_this_process)
+
+
 @pytest.fixture
-def home(tmp_path, write_lake, monkeypatch):
+def asked(monkeypatch):
+    """asked(home, …) → results.json of that call."""
+    def run(home, *arguments, say=lambda line: None):
+        monkeypatch.setenv("GATESID_HOME", str(home.home))
+        return compare.compare(load_settings(), compare.parse([*ASKED, *arguments]), say=say)
+    return run
+
+
+@pytest.fixture
+def home(tmp_path, write_lake):
+    """A lake of its own."""
     layout = Layout(tmp_path)
     write_lake(layout, DAYS, rows=80)
-    monkeypatch.setenv("GATESID_HOME", str(tmp_path))
-    monkeypatch.setenv("GATESID_TRAINING__BATCH_SIZE", "32")
+    return layout
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, write_lake):
+    """A lake whose comparison of two rankers and two seeds is finished; tests leave that run alone."""
+    layout = Layout(tmp_path_factory.mktemp("finished"))
+    write_lake(layout, DAYS, rows=80)
+    before = sorted(layout.home.rglob("*"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATESID_TRAINING__BATCH_SIZE", "32")
+        patch.setenv("GATESID_HOME", str(layout.home))
+        patch.setattr(compare, "run_cells", in_this_process)
+        compare.compare(load_settings(), compare.parse(ASKED), say=lambda line: None)
+    assert [path for path in sorted(layout.home.rglob("*")) if "runs" not in path.parts] == before
     return layout
 
 
 @pytest.fixture
-def ran(monkeypatch):
-    """The cells that were computed; in this process, which has TensorFlow already."""
-    computed = []
-
-    def in_this_process(plan, home, folder, cells, processes, say):
-        for cell in cells:
-            if not compare_cells.finished(plan, folder, cell):
-                computed.append(cell)
-                compare_cells.work(plan, home, folder, *cell)
-
-    monkeypatch.setattr(compare, "run_cells", in_this_process)
-    return computed
+def folder(finished):
+    return finished.home / "runs" / "compare" / "2026-01-07"
 
 
-def asked(*arguments):
-    return compare.compare(load_settings(), compare.parse([*ASKED, *arguments]), say=lambda line: None)
+@pytest.fixture
+def result(folder):
+    return json.loads((folder / "results.json").read_text())
 
 
 def rows_of(folder, cell, days):
     return pa.concat_tables([pq.read_table(folder / "predictions" / cell / f"{ds}.parquet") for ds in days])
 
 
-def test_everything_lies_in_the_runs_own_folder_and_the_second_run_computes_nothing(home, ran):
-    before = {path for path in home.home.rglob("*") if "runs" not in path.parts}
-    file = asked()
-    folder = home.home / "runs" / "compare" / "2026-01-07"
-    assert file == folder / "results.json"
-    assert {path for path in home.home.rglob("*") if "runs" not in path.parts} == before
+def test_everything_lies_in_the_runs_own_folder(folder):
     assert sorted(path.name for path in (folder / "predictions").iterdir()) == CELLS
     # Of each cell the last checkpoint is kept, and a log.
     assert sorted(path.relative_to(folder / "checkpoints").as_posix() for path in (folder / "checkpoints").glob("*/*")) == [
         f"{cell}/2026-01-07" for cell in CELLS]
     assert sorted(path.stem for path in (folder / "logs").iterdir()) == CELLS
-    first = json.loads(file.read_text())
-    assert len(ran) == 4
-    assert json.loads(asked().read_text()) == first
-    assert len(ran) == 4
 
 
-def test_a_cell_of_the_table_can_be_computed_again_from_the_stored_predictions(home, ran):
-    file = asked()
-    result = json.loads(file.read_text())
+def test_the_second_run_computes_nothing_and_writes_the_same(finished, folder, result, asked, monkeypatch):
+    monkeypatch.setattr(compare_cells, "work", None)
+    assert asked(finished) == folder / "results.json"
+    assert json.loads((folder / "results.json").read_text()) == result
+
+
+def test_a_cell_of_the_table_can_be_computed_again_from_the_stored_predictions(folder, result):
     assert result["days"] == DAYS[3:]
     cell = result["slices"]["ctr"]["new_under_20_days"]
     for ranker in ("base", "gatesid"):
         for n, seed in enumerate((1, 2)):
-            rows = rows_of(file.parent, f"{ranker}-s{seed}", DAYS[3:])
+            rows = rows_of(folder, f"{ranker}-s{seed}", DAYS[3:])
             young = rows["online_days"].to_numpy() < 20
             users, labels, scores = (rows[name].to_numpy()[young] for name in ("user_id", "clicked", "ctr"))
             figures = cell["rankers"][ranker]
@@ -94,8 +116,7 @@ def test_a_cell_of_the_table_can_be_computed_again_from_the_stored_predictions(h
     assert cell["difference"]["gatesid"]["auc"]["sd"] == pytest.approx(both.std(ddof=1))
 
 
-def test_results_say_what_they_were_made_from(home, ran):
-    result = json.loads(asked().read_text())
+def test_results_say_what_they_were_made_from(result):
     assert result["plan"]["versions"] == {
         "training_frame": len(DAYS) - 1, "item_index": 0, "user_index": 0, "semantic_ids": 0}
     assert result["plan"]["codebook"] == "cb-1"
@@ -107,21 +128,12 @@ def test_results_say_what_they_were_made_from(home, ran):
     assert [day["ds"] for day in result["per_day"] if day["task"] == "ctr"] == DAYS[3:]
 
 
-def test_more_seeds_reuse_the_finished_cells(home, ran):
-    compare.compare(load_settings(), compare.parse([*ASKED, "--seeds", "1"]), say=lambda line: None)
-    assert ran == [("base", 1), ("gatesid", 1)]
-    result = json.loads(asked().read_text())
-    assert ran == [("base", 1), ("gatesid", 1), ("base", 2), ("gatesid", 2)]
-    assert result["slices"]["ctr"]["all"]["rankers"]["base"]["auc"]["sd"] is not None
-
-
-def test_a_killed_run_goes_on_to_the_same_figures(home, ran, monkeypatch):
-    """cells   base-s1 done -> gatesid-s1 killed on its fourth day   then   gatesid-s1 from its checkpoint -> the rest"""
+def test_a_killed_cell_goes_on_to_the_same_predictions(finished, folder, asked, monkeypatch):
+    """cells   base-s1 done -> gatesid-s1 killed on its fourth day   then   gatesid-s1 from the checkpoint of two days"""
     import model.compare_cell
     import model.train_ranker
 
     monkeypatch.setattr(model.compare_cell, "CHECKPOINT_EVERY", 2)
-    unbroken = json.loads(asked("--name", "unbroken").read_text())
     whole, scored = model.train_ranker.write_day, []
 
     def killed(folder, day, scores, labels):
@@ -129,51 +141,53 @@ def test_a_killed_run_goes_on_to_the_same_figures(home, ran, monkeypatch):
             raise KeyboardInterrupt
         whole(folder, day, scores, labels)
 
+    def noted(folder, day, scores, labels):
+        scored.append((folder.name, day.ds))
+        whole(folder, day, scores, labels)
+
     monkeypatch.setattr(model.train_ranker, "write_day", killed)
     with pytest.raises(KeyboardInterrupt):
-        asked("--name", "broken")
-    monkeypatch.setattr(model.train_ranker, "write_day",
-                        lambda folder, day, *rest: (scored.append((folder.name, day.ds)), whole(folder, day, *rest)))
-    resumed = json.loads(asked("--name", "broken").read_text())
-    assert "base-s1" not in {cell for cell, _ in scored}
-    assert [ds for cell, ds in scored if cell == "gatesid-s1"] == DAYS[2:]
-    assert resumed == unbroken
+        asked(finished, "--seeds", "1", "--name", "broken")
+    monkeypatch.setattr(model.train_ranker, "write_day", noted)
+    resumed = asked(finished, "--seeds", "1", "--name", "broken").parent
+    assert scored == [("gatesid-s1", ds) for ds in DAYS[2:]]
+    for cell in ("base-s1", "gatesid-s1"):
+        assert rows_of(resumed, cell, DAYS).equals(rows_of(folder, cell, DAYS))
 
 
-def test_a_run_stays_with_the_versions_it_was_begun_with(home, ran, write_lake):
-    first = json.loads(asked().read_text())
+def test_more_seeds_are_added_at_the_versions_the_run_was_begun_with(home, asked, write_lake):
+    one = json.loads(asked(home, "--rankers", "base", "--seeds", "1").read_text())
     write_lake(home, DAYS, rows=90, seed=5)
     said = []
-    compare.compare(load_settings(), compare.parse([*ASKED, "--seeds", "3"]), say=said.append)
-    later = json.loads((home.home / "runs/compare/2026-01-07/results.json").read_text())
-    assert later["plan"] == first["plan"]
-    assert later["slices"]["ctr"]["all"]["rows"] == first["slices"]["ctr"]["all"]["rows"]
+    two = json.loads(asked(home, "--rankers", "base", "--seeds", "2", say=said.append).read_text())
+    assert two["plan"] == one["plan"]
+    assert two["slices"]["ctr"]["all"]["rows"] == one["slices"]["ctr"]["all"]["rows"] == 240
+    assert two["cells"]["base"]["1"] == one["cells"]["base"]["1"]
+    assert two["slices"]["ctr"]["all"]["rankers"]["base"]["auc"]["sd"] is not None
     assert any("this run stays with those it was begun with" in line for line in said)
 
 
-def test_other_settings_need_another_name(home, ran):
-    asked("--seeds", "1")
+def test_other_settings_need_another_name(finished, asked):
     with pytest.raises(ArtefactError, match=r"begun with other settings \(start: there '2026-01-01', asked '2026-01-02'\)"):
-        asked("--from", DAYS[1])
-    assert asked("--from", DAYS[1], "--name", "later", "--seeds", "1").parent.name == "later"
+        asked(finished, "--from", DAYS[1])
 
 
-def test_two_runs_do_not_share_a_folder(home, ran):
-    with alone(home.home / "runs/compare/2026-01-07"), pytest.raises(ArtefactError, match="another `gatesid compare` works"):
-        asked()
+def test_two_runs_do_not_share_a_folder(finished, folder, asked):
+    with alone(folder), pytest.raises(ArtefactError, match="another `gatesid compare` works"):
+        asked(finished)
 
 
-def test_quick_is_one_seed_of_the_last_days_in_a_folder_of_its_own(home, ran, monkeypatch):
+def test_quick_is_one_seed_of_the_last_days_in_a_folder_of_its_own(home, monkeypatch):
     monkeypatch.setattr(compare, "QUICK_DAYS", 4)
-    file = compare.compare(load_settings(), compare.parse(["--quick", "--codebook", "cb-1"]), say=lambda line: None)
+    monkeypatch.setenv("GATESID_HOME", str(home.home))
+    file = compare.compare(load_settings(), compare.parse(["--quick", "--rankers", "base"]), say=lambda line: None)
     result = json.loads(file.read_text())
     assert file.parent.name == "2026-01-07-quick"
     assert (result["trained_from"], result["days"], result["seeds"]) == (DAYS[2], DAYS[5:], [1])
     assert any("one seed" in note for note in result["notes"])
 
 
-def test_the_tables_show_every_slice_ranker_and_its_positives(home, ran):
-    result = json.loads(asked().read_text())
+def test_the_tables_show_every_slice_ranker_and_its_positives(result):
     text, markdown = text_lines(result, grey=False), markdown_lines(result)
     everything = result["slices"]["ctr"]["all"]
     shown = next(line for line in text if line.startswith("all "))
@@ -228,9 +242,10 @@ def test_progress_estimates_from_what_was_done_since_it_began(tmp_path, monkeypa
     assert progress.line() == "cells 0/2 | days 4/12 (33.3%) | base-s1 2026-01-04 | eta 2.7m"
 
 
-def test_the_command_says_what_is_wrong_and_how_it_ended(home, ran, capsys):
-    assert compare.main([*ASKED, "--name", "whole"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == str(home.home / "runs/compare/whole/results.json")
+def test_the_command_says_what_is_wrong_and_how_it_ended(finished, folder, monkeypatch, capsys):
+    monkeypatch.setenv("GATESID_HOME", str(finished.home))
+    assert compare.main(ASKED) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(folder / "results.json")
     for arguments, said in (
         (["--rankers", "base,nobody"], "different ones of base"), (["--rankers", "base,base"], "one twice"),
         (["--seeds", "0"], "--seeds must be at least 1"), (["--report-days", "99"], "from 1 to the 6 days compared"),
