@@ -2,7 +2,7 @@
 
 from airflow.sdk import chain
 
-from dags.policy import AS_OF, DAYS, EVALUATED_DAYS, check, command, evaluate, pipeline, result, version
+from dags.policy import AS_OF, DAYS, EVALUATED_DAYS, check, command, evaluate, pipeline, result, training_rows, version
 
 DOC = """
 ### What it does
@@ -29,23 +29,20 @@ with pipeline("bootstrap", DOC, params={
 }) as dag:
     checked = [check("events"), check("items")]
     co_click = command("co_click", "spark_jobs.co_click", *DAYS)
-    entity_index = command("entity_index", "spark_jobs.entity_index", "--as-of", AS_OF)
-    item_stats = command("item_stats", "spark_jobs.item_stats", *DAYS)
-    user_history = command("user_history", "spark_jobs.user_history", *DAYS)
-    train_encoder = command("train_encoder", "model.train_encoder", "--as-of", AS_OF, unless="codebook")
+    rows = training_rows()
+    train_encoder = command("train_encoder", "model.train_encoder", "--as-of", AS_OF, unless="params.codebook")
     train_rqvae = command("train_rqvae", "model.train_rqvae", "--as-of", AS_OF, "--encoder", result("train_encoder"),
-                          "--publish", unless="codebook")
+                          "--publish", unless="params.codebook")
     assign_sids = command("sid_assignment", "spark_jobs.sid_assignment", "--as-of", AS_OF, *CODEBOOK)
     check_sids = check("semantic_ids", *CODEBOOK)
     materialize = command("materialize", "features.materialize", "--as-of", AS_OF, *CODEBOOK)
-    training_frame = command("training_frame", "spark_jobs.training_frame", *DAYS)
     check_frame = check("training_frame")
     train_base = command("train_base", "model.train_ranker", "--ranker", "base", *DAYS)
     train_gatesid = command("train_gatesid", "model.train_ranker", "--ranker", "gatesid", *DAYS, *CODEBOOK)
 
     # co_click writes only days that its next run replaces, so it need not wait for the checks.
     for gate in checked:
-        gate >> [entity_index, item_stats, user_history, train_encoder]
+        gate >> [rows, train_encoder]
     chain(co_click, train_encoder, train_rqvae, assign_sids, check_sids, train_gatesid)
-    [check_sids, item_stats, user_history] >> materialize
-    [entity_index, item_stats, user_history] >> training_frame >> check_frame >> [train_base, train_gatesid] >> evaluate()
+    [check_sids, rows] >> materialize
+    rows >> check_frame >> [train_base, train_gatesid] >> evaluate()

@@ -2,13 +2,13 @@
 
 from airflow.sdk import chain
 
-from dags.policy import AS_OF, DAYS, EVALUATED_DAYS, SIDS, check, command, evaluate, pipeline, result
+from dags.policy import AS_OF, DAYS, EVALUATED_DAYS, SIDS, check, command, evaluate, pipeline, result, training_rows
 
 DOC = """
 ### What it does
-Brings indices, maturity and histories to the day, builds and checks its training rows, trains Base and GateSID on from their
-last checkpoints, evaluates them on the last days, exports the better one and promotes it: the model server swaps without a
-failed request.
+Brings indices, maturity and histories to the day, builds its training rows and checks them, trains Base and GateSID onward,
+each from its last checkpoint, evaluates them on the last days, exports the better one and promotes it: the model server swaps
+without a failed request.
 
 Starts with the SIDs of `nightly_sids` and takes its days from them; by hand with `{"as_of": "2026-11-22"}`. Days must follow
 each other: a ranker goes on from the checkpoint of the day before `from`.
@@ -21,21 +21,20 @@ each other: a ranker goes on from the checkpoint of the day before `from`.
 """
 
 CODEBOOK = ("--codebook", result("codebook"))
+# What an asset started comes from `co_click_mining`, which has checked these events.
+MINED = "('checked when their pairs were mined' if by_asset())"
 
 with pipeline("incremental_train", DOC, schedule=[SIDS], params={"days": EVALUATED_DAYS}) as dag:
-    checked = check("events")
+    checked = check("events", unless=MINED)
     codebook = command("codebook", "features.live_codebook")
-    entity_index = command("entity_index", "spark_jobs.entity_index", *DAYS)
-    item_stats = command("item_stats", "spark_jobs.item_stats", *DAYS)
-    user_history = command("user_history", "spark_jobs.user_history", *DAYS)
-    training_frame = command("training_frame", "spark_jobs.training_frame", *DAYS)
+    rows = training_rows()
     check_frame = check("training_frame")
     train_base = command("train_base", "model.train_ranker", "--ranker", "base", *DAYS)
     train_gatesid = command("train_gatesid", "model.train_ranker", "--ranker", "gatesid", *DAYS, *CODEBOOK)
     export = command("export_best", "serving.export", "--ranker", "best", "--as-of", AS_OF)
     promote = command("promote", "serving.promote", "--ranker", result("export_best", -2), "--version", result("export_best"))
 
-    checked >> [entity_index, item_stats, user_history] >> training_frame >> check_frame
+    checked >> rows >> check_frame
     [check_frame, codebook] >> train_gatesid
     check_frame >> train_base
     chain([train_base, train_gatesid], evaluate(), export, promote)

@@ -109,6 +109,6 @@ SERVICES = (
             lambda settings: model_status(settings) == 200, missing=needs_model),
     Service("ranking-api", ("ranking_api",), lambda settings: python("serving.ranking_api"),
             lambda settings: get(f"http://{settings.addresses.ranking_api}/readyz")[0] == 200,
-            after=("valkey", "model-server"), missing=needs_model),
+            after=("valkey",), missing=needs_model),  # ready once the model server is, so they start side by side
 )
 BY_NAME = {service.name: service for service in SERVICES}

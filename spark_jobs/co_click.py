@@ -97,7 +97,7 @@ def record_filters(run: Run, found: DataFrame, in_range: DataFrame) -> None:
         "user_pairs_in_range": int(pairs), "rows_kept_in_both_orders": run.rows["out"]}
 
 
-def main(argv: list[str] | None = None) -> int:
+def options() -> argparse.ArgumentParser:
     parser = job_parser("spark_jobs.co_click", __doc__)
     rules = PairRules()
     parser.add_argument("--window-hours", type=int, default=rules.window_hours, help="between two takes (default: %(default)s)")
@@ -105,7 +105,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--min-support", type=int, default=rules.min_support,
                         help="user-days of the trailing --support-days with the pair (default: %(default)s)")
     parser.add_argument("--support-days", type=int, default=rules.support_days, help="(default: %(default)s)")
-    return run_job("co_click", work, parser.parse_args(argv), load_settings, delta_jars)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_job("co_click", work, options().parse_args(argv), load_settings, delta_jars)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,12 @@ def work(run: Run, arguments: argparse.Namespace) -> str:
     return f"{TABLE_ITEM_INDEX}@{(run.writes | run.reads)[TABLE_ITEM_INDEX]}"
 
 
+def options() -> argparse.ArgumentParser:
+    return job_parser("spark_jobs.entity_index", __doc__)
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = job_parser("spark_jobs.entity_index", __doc__)
-    return run_job("entity_index", work, parser.parse_args(argv), load_settings, delta_jars)
+    return run_job("entity_index", work, options().parse_args(argv), load_settings, delta_jars)
 
 
 if __name__ == "__main__":

@@ -95,9 +95,12 @@ def count_events(run: Run, sighted: DataFrame, distinct: DataFrame) -> None:
     run.facts |= {"later_than_window": late, "ahead_of_ingest": ahead}
 
 
+def options() -> argparse.ArgumentParser:
+    return job_parser("spark_jobs.item_stats", __doc__)
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = job_parser("spark_jobs.item_stats", __doc__)
-    return run_job("item_stats", work, parser.parse_args(argv), load_settings, delta_jars)
+    return run_job("item_stats", work, options().parse_args(argv), load_settings, delta_jars)
 
 
 if __name__ == "__main__":

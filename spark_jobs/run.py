@@ -1,6 +1,6 @@
 """One run of a job: its days, the table versions it read and wrote, its row counts; the manifest it leaves.
 
-A job is a function `work(run, arguments) -> str` that returns what its last line of output says. `run_job` gives it a
+A job is a function `work(run, arguments) -> str` that returns what its last line of output says. `run_jobs` gives it a
 session, turns a GatesidError into a message and an exit code, and writes <home>/runs/<job>/<as_of>.json when it is done.
 """
 
@@ -91,6 +91,11 @@ class Run:
                  f"| {seconds} s")
 
 
+Work = Callable[[Run, argparse.Namespace], str]
+LoadSettings = Callable[[], Any]
+FindJars = Callable[[Path], Sequence[Path]]
+
+
 def job_parser(module: str, about: str) -> argparse.ArgumentParser:
     """--from and --as-of, as every job has them."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about.split("\n")[0], epilog=(
@@ -100,22 +105,23 @@ def job_parser(module: str, about: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run_job(
-    job: str, work: Callable[[Run, argparse.Namespace], str], arguments: argparse.Namespace, load_settings: Callable[[], Any],
-    find_jars: Callable[[Path], Sequence[Path]],
-) -> int:
+def run_job(job: str, work: Work, arguments: argparse.Namespace, load_settings: LoadSettings, find_jars: FindJars) -> int:
     """The body of every job's `main`."""
+    return run_jobs([(job, work, arguments)], load_settings, find_jars)
+
+
+def run_jobs(jobs: Sequence[tuple[str, Work, argparse.Namespace]], load_settings: LoadSettings, find_jars: FindJars) -> int:
+    """Jobs one after the other in one session, each with its manifest; the first that fails ends it. The exit code."""
     try:
-        as_of = parse_as_of(arguments.as_of)
-        first = parse_as_of(arguments.first) if arguments.first else as_of - timedelta(days=1)
-        if first >= as_of:
-            raise ConfigError(f"--from {first} must be before --as-of {as_of}")
+        ranges = [day_range(arguments) for _, _, arguments in jobs]
         settings = load_settings()
-        spark = spark_session(job, settings, find_jars(settings.home))
+        spark = spark_session("+".join(job for job, _, _ in jobs), settings, find_jars(settings.home))
         try:
-            run = Run(job, spark, settings, first, as_of)
-            result = work(run, arguments)
-            run.finish()
+            for (job, work, arguments), (first, as_of) in zip(jobs, ranges, strict=True):
+                run = Run(job, spark, settings, first, as_of)
+                result = work(run, arguments)
+                run.finish()
+                spark.catalog.clearCache()
         finally:
             spark.stop()
     except GatesidError as fault:
@@ -123,6 +129,15 @@ def run_job(
         return fault.exit_code
     print(result, flush=True)
     return 0
+
+
+def day_range(arguments: argparse.Namespace) -> tuple[date, date]:
+    """(first, as_of) of a job's arguments. Raises ConfigError: not days, or none between them."""
+    as_of = parse_as_of(arguments.as_of)
+    first = parse_as_of(arguments.first) if arguments.first else as_of - timedelta(days=1)
+    if first >= as_of:
+        raise ConfigError(f"--from {first} must be before --as-of {as_of}")
+    return first, as_of
 
 
 def code_version() -> str:

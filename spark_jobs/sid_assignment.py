@@ -89,10 +89,14 @@ def work(run: Run, arguments: argparse.Namespace) -> str:
     return f"{TABLE_SEMANTIC_IDS}@{(run.writes | run.reads).get(TABLE_SEMANTIC_IDS, 'none')}"
 
 
-def main(argv: list[str] | None = None) -> int:
+def options() -> argparse.ArgumentParser:
     parser = job_parser("spark_jobs.sid_assignment", __doc__)
     parser.add_argument("--codebook", required=True, metavar="V", help="a version under <home>/codebooks")
-    return run_job("sid_assignment", work, parser.parse_args(argv), load_settings, delta_jars)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_job("sid_assignment", work, options().parse_args(argv), load_settings, delta_jars)
 
 
 if __name__ == "__main__":

@@ -180,10 +180,14 @@ def record(run: Run, rows: DataFrame, share: float) -> None:
         run.log(f"{no_item:,} rows of items and {no_user:,} of users in no index take row {OOV_ROW}: run entity_index first")
 
 
-def main(argv: list[str] | None = None) -> int:
+def options() -> argparse.ArgumentParser:
     parser = job_parser("spark_jobs.training_frame", __doc__)
     parser.add_argument("--user-day-share", type=float, metavar="S", help="in (0, 1]; default: settings, [training]")
-    return run_job("training_frame", work, parser.parse_args(argv), load_settings, delta_jars)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_job("training_frame", work, options().parse_args(argv), load_settings, delta_jars)
 
 
 if __name__ == "__main__":

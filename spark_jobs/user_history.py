@@ -106,9 +106,12 @@ def work(run: Run, arguments: argparse.Namespace) -> str:
     return f"{TABLE_USER_HISTORY}@{version}"
 
 
+def options() -> argparse.ArgumentParser:
+    return job_parser("spark_jobs.user_history", __doc__)
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = job_parser("spark_jobs.user_history", __doc__)
-    return run_job("user_history", work, parser.parse_args(argv), load_settings, delta_jars)
+    return run_job("user_history", work, options().parse_args(argv), load_settings, delta_jars)
 
 
 if __name__ == "__main__":

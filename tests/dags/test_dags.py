@@ -74,8 +74,8 @@ def test_a_dag_file_computes_nothing(dag):
 
 def test_nothing_is_published_before_its_check(bag):
     bootstrap, sids, train = (bag.dags[name] for name in ("bootstrap", "nightly_sids", "incremental_train"))
-    assert {"check_events", "check_items"} <= before(bootstrap, "train_encoder") & before(bootstrap, "entity_index")
-    assert {"check_semantic_ids", "item_stats", "user_history"} <= before(bootstrap, "materialize")
+    assert {"check_events", "check_items"} <= before(bootstrap, "train_encoder") & before(bootstrap, "training_rows")
+    assert {"check_semantic_ids", "training_rows"} <= before(bootstrap, "materialize")
     assert "check_training_frame" in before(bootstrap, "train_base") & before(bootstrap, "train_gatesid")
     assert {"check_items", "check_semantic_ids"} <= before(sids, "materialize")
     assert "materialize" in before(sids, "announce_semantic_ids")
@@ -85,8 +85,8 @@ def test_nothing_is_published_before_its_check(bag):
 
 def test_independent_branches_of_the_bootstrap_run_side_by_side(bag):
     bootstrap = bag.dags["bootstrap"]
-    assert "training_frame" not in before(bootstrap, "train_rqvae")
-    assert "train_rqvae" not in before(bootstrap, "training_frame")
+    assert "training_rows" not in before(bootstrap, "train_rqvae")
+    assert "train_rqvae" not in before(bootstrap, "training_rows")
     assert "train_gatesid" not in before(bootstrap, "train_base")
     assert {"train_base", "train_gatesid"} <= before(bootstrap, "evaluate")
 
@@ -109,8 +109,8 @@ def test_daily_dags_wait_for_the_lake_first(bag):
 
 
 def test_a_run_by_hand_takes_its_days_from_its_conf(bag):
-    line = rendered(bag.dags["bootstrap"], "item_stats", params={"from": "2026-08-24", "as_of": "2026-11-20"})
-    assert line == f"{PYTHON} -m spark_jobs.item_stats --from 2026-08-24 --as-of 2026-11-20"
+    line = rendered(bag.dags["bootstrap"], "co_click", params={"from": "2026-08-24", "as_of": "2026-11-20"})
+    assert line == f"{PYTHON} -m spark_jobs.co_click --from 2026-08-24 --as-of 2026-11-20"
 
 
 def test_a_scheduled_run_takes_the_day_it_was_scheduled_for(bag):
@@ -123,19 +123,29 @@ def test_a_run_by_asset_takes_the_days_of_all_its_events(bag):
     """Two days that were mined faster than SIDs were given become one run over both."""
     days = [{"from": "2026-11-20", "as_of": "2026-11-21"}, {"from": "2026-11-21", "as_of": "2026-11-22"}]
     events = {"semantic_ids": [SimpleNamespace(extra=extra) for extra in days]}
-    line = rendered(bag.dags["incremental_train"], "training_frame", triggering_asset_events=events)
-    assert line == f"{PYTHON} -m spark_jobs.training_frame --from 2026-11-20 --as-of 2026-11-22"
+    line = rendered(bag.dags["incremental_train"], "training_rows", triggering_asset_events=events)
+    assert line == (f"{PYTHON} -m spark_jobs entity_index item_stats user_history training_frame "
+                    "--from 2026-11-20 --as-of 2026-11-22")
+
+
+def test_events_are_checked_again_only_where_no_pairs_were_mined_from_them(bag):
+    train = bag.dags["incremental_train"]
+    by_hand = rendered(train, "check_events", params={"as_of": "2026-11-22"}, triggering_asset_events={})
+    assert by_hand == f"{PYTHON} -m spark_jobs.check --suite events --from 2026-11-21 --as-of 2026-11-22"
+    events = {"semantic_ids": [SimpleNamespace(extra={"from": "2026-11-21", "as_of": "2026-11-22"})]}
+    assert rendered(train, "check_events", triggering_asset_events=events) == "echo checked when their pairs were mined"
 
 
 def test_a_day_given_by_hand_wins_over_the_assets(bag):
     events = {"co_click_pairs": [SimpleNamespace(extra={"from": "2026-11-20", "as_of": "2026-11-21"})]}
-    line = rendered(bag.dags["incremental_train"], "item_stats", params={"as_of": "2026-11-10"}, triggering_asset_events=events)
+    line = rendered(
+        bag.dags["incremental_train"], "training_rows", params={"as_of": "2026-11-10"}, triggering_asset_events=events)
     assert line.endswith("--from 2026-11-09 --as-of 2026-11-10")
 
 
 def test_a_run_without_any_day_says_what_it_needs(bag):
     with pytest.raises(ValueError, match="as_of.*YYYY-MM-DD"):
-        rendered(bag.dags["bootstrap"], "item_stats")
+        rendered(bag.dags["bootstrap"], "co_click")
 
 
 @pytest.mark.parametrize(("dag_id", "conf"), [
