@@ -69,15 +69,19 @@ def data_set(name: str | None, events: Path | None) -> str:
 
 
 @app.command()
-def demo(data_set: Annotated[str | None, typer.Option("--data", help="a prepared data set of your own")] = None) -> None:
+def demo(
+    data_set: Annotated[str | None, typer.Option("--data", help="a prepared data set of your own")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="run the bootstrap also where its results are kept")] = False,
+) -> None:
     """Everything, end to end, on the default data or on yours.
 
-    Killed, it goes on where it was; finished, it starts anew.
+    Killed, it goes on where it was; finished, it starts anew, from the bootstrap's results where data, settings and code are
+    the same.
 
     Example: gatesid demo
     Example: gatesid demo --data own
     """
-    room_command.room("infra.demo", *flags(data=data_set))
+    room_command.room("infra.demo", *flags(data=data_set), *(["--fresh"] if fresh else []))
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 Every step runs the same command or DAG that an owner would run. A step that ended is noted in <home>/demo/progress.json; a
 demo that was killed goes on at the step it was in, a finished one starts over with a clean state (caches are kept).
-`--data NAME` takes a prepared data set of your own.
+`--data NAME` takes a prepared data set of your own. What the bootstrap made is used again by the next demo of the same data,
+settings and code (bootstrap_cache.py), unless it is `--fresh`.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from pathlib import Path
 
 from features.artefacts import read_manifest, write_json
 from features.errors import DataError, EnvironmentFault, GatesidError
-from infra import airflow_runs, broker, live_session, local_stack
+from features.live_codebook import live_codebook
+from infra import airflow_runs, bootstrap_cache, broker, live_session, local_stack
 from infra.settings import CHECKOUT, Settings, load_settings
 
 REPLAY_DAYS = 2
@@ -60,11 +62,14 @@ def plan_of(settings: Settings) -> Plan:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gatesid demo", description=__doc__)
     parser.add_argument("--data", help="a prepared data set (default: settings [data] dataset)")
+    parser.add_argument("--fresh", action="store_true", help="run the bootstrap also where its results are kept")
     given = parser.parse_args(argv)
     if given.data:
         os.environ["GATESID_DATA__DATASET"] = given.data  # for every process that is started from here
     started = time.monotonic()
     settings = load_settings()
+    if given.fresh:
+        shutil.rmtree(settings.home / "cache" / "bootstrap", ignore_errors=True)
     if settings.data.dataset in MAKES_ITSELF:
         print(f"Preparing {settings.data.dataset}", flush=True)
         command("infra.datasets", "prepare", settings.data.dataset)
@@ -177,7 +182,15 @@ def load_history(plan: Plan) -> None:
 
 
 def bootstrap(plan: Plan) -> None:
+    settings = load_settings()
+    name = bootstrap_cache.key(settings, plan.first, plan.replay_from)
+    if bootstrap_cache.restore(settings, name):
+        tell("same data, days, settings and code as the last time: its results are used again (--fresh computes them)")
+        codebook = live_codebook(settings.layout)
+        command("features.materialize", "--as-of", str(plan.replay_from), "--codebook", codebook)
+        return
     dag("bootstrap", **{"from": str(plan.first), "as_of": str(plan.replay_from)})
+    bootstrap_cache.keep(settings, name)
 
 
 def seed(plan: Plan) -> None:
@@ -194,8 +207,10 @@ def replay(plan: Plan) -> None:
 
 
 def nightly(plan: Plan) -> None:
+    """Pairs night by night; each starts SIDs and then training by its asset, which run beside the next night's pairs."""
     for night in plan.nights:
         dag("co_click_mining", as_of=str(night))
+    for night in plan.nights:
         airflow_runs.wait_for_asset_run("nightly_sids", str(night), on_task=tell)
         airflow_runs.wait_for_asset_run("incremental_train", str(night), on_task=tell)
 
@@ -221,7 +236,8 @@ def show_end(settings: Settings, seconds: float) -> None:
     for line in local_stack.describe():
         print(f"  {line}")
     print(f"\n  report           {settings.layout.report('demo') / 'index.html'}")
-    print("  rank             gatesid rank --user 1228 --candidates 1029743,1082185,995242")
+    live = json.loads((settings.home / "demo" / "live.json").read_text())
+    print(f"  rank             gatesid rank --user {live['user_id']} --candidates {','.join(live['candidates'][-3:])}")
 
 
 if __name__ == "__main__":

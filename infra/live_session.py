@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from features.artefacts import write_json
+from features.artefacts import read_manifest, write_json
 from features.clock import SystemClock
 from features.errors import EnvironmentFault
 from infra.rank_call import post
@@ -31,6 +31,7 @@ class Live:
 
     item: dict[str, Any]
     user_id: str
+    candidates: list[str]
     seconds_to_sid: float = 0.0
     steps: list[dict[str, Any]] = field(default_factory=list)
     rank_ms: dict[str, float] = field(default_factory=dict)
@@ -67,8 +68,8 @@ def main(settings: Settings) -> None:
         "item_id": f"new-{born}", "title": f"{model_item['title']} (new)", "published_at": born,
         "attributes": json.loads(model_item["attributes"] or "{}"),
     }
-    live = Live(item, user_id)
     candidates = [*others, item["item_id"]]
+    live = Live(item, user_id, candidates)
     sender = Sender()
     try:
         print(f"        user {user_id} often takes “{model_item['title']}”; {len(others)} other candidates sold this week")
@@ -93,13 +94,16 @@ def main(settings: Settings) -> None:
         sender.close()
     p50, p99 = live.rank_ms["p50"], live.rank_ms["p99"]
     print(f"        rank of {CANDIDATES} candidates over HTTP: p50 {p50:.1f} ms, p99 {p99:.1f} ms ({RANK_CALLS} calls)")
+    if read_manifest(settings.layout.dataset(settings.data.dataset), kind="dataset").get("negatives"):
+        print("        That clicks lower the score is the data set's doing: its impressions are constructed so that\n"
+              "        responses of a day leave fewer for the rest of it (infra/datasets/README.md)")
     folder = settings.home / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "live.json", vars(live))
 
 
 def choose(settings: Settings) -> tuple[str, dict[str, Any], list[str]]:
-    """A user with a favourite, that favourite, and other items sold in the data set's last week."""
+    """The item most users took in the data set's last week, its most frequent taker, and other items sold in that week."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -107,13 +111,15 @@ def choose(settings: Settings) -> tuple[str, dict[str, Any], list[str]]:
     days = sorted((folder / "events").glob("*.parquet"))[-7:]
     clicks = pq.read_table(days, columns=["event_type", "user_id", "item_id"]).filter(pc.field("event_type") == "click")
     pairs = clicks.group_by(["user_id", "item_id"]).aggregate([("event_type", "count")])
-    pairs = pairs.sort_by([("event_type_count", "descending"), ("user_id", "ascending"), ("item_id", "ascending")])
     items = read_items(folder / "items.parquet")
-    favourite = next(row for row in pairs.slice(0, 200).to_pylist() if items[row["item_id"]]["title"])
+    takers = sorted(pc.value_counts(pairs["item_id"]).to_pylist(), key=lambda row: (-row["counts"], row["values"]))
+    favourite = next(row["values"] for row in takers if items[row["values"]]["title"])
+    takes = pairs.filter(pc.field("item_id") == favourite)
+    user_id = takes.sort_by([("event_type_count", "descending"), ("user_id", "ascending")])["user_id"][0].as_py()
     sold = pc.value_counts(clicks["item_id"]).to_pylist()
     sold = [row["values"] for row in sorted(sold, key=lambda row: (-row["counts"], row["values"]))]
     stride = max(1, len(sold) // (CANDIDATES - 1))
-    return favourite["user_id"], items[favourite["item_id"]], sold[::stride][: CANDIDATES - 1]
+    return user_id, items[favourite], sold[::stride][: CANDIDATES - 1]
 
 
 def read_items(path: Path) -> dict[str, dict[str, Any]]:

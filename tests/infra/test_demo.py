@@ -1,12 +1,13 @@
 """The demo's plan: its days, and how it goes on after it was killed."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from features.artefacts import new_artefact
 from features.errors import ArtefactError, DataError, EnvironmentFault
-from infra import demo, live_session
+from infra import bootstrap_cache, demo, live_session
 from infra.settings import load_settings
 
 PLAN = ["shop", "2026-01-01", "2026-01-11"]
@@ -74,3 +75,33 @@ def test_a_failing_command_says_which_and_that_the_demo_goes_on_there(capfd):
 def test_the_new_items_place_is_found_in_a_reply():
     reply = {"items": [{"item_id": "a", "score": 0.3}, {"item_id": "new", "score": 0.2}]}
     assert live_session.find(reply, "new") == {"item_id": "new", "score": 0.2, "place": 2, "of": 2}
+
+
+def test_what_a_bootstrap_made_is_put_back_for_the_same_data_days_settings_and_code(tmp_path, monkeypatch):
+    settings = prepared(tmp_path, "2026-01-01", "2026-01-11")
+    days = (date(2026, 1, 1), date(2026, 1, 9))
+    name = bootstrap_cache.key(settings, *days)
+    assert not bootstrap_cache.restore(settings, name)
+    (tmp_path / "lake" / "items").mkdir(parents=True)
+    (tmp_path / "lake" / "items" / "part").write_text("as the bootstrap left it")
+    bootstrap_cache.keep(settings, name)
+    (tmp_path / "lake" / "items" / "part").write_text("as a night left it")
+    (tmp_path / "checkpoints").mkdir()
+    assert bootstrap_cache.restore(settings, name)
+    assert (tmp_path / "lake" / "items" / "part").read_text() == "as the bootstrap left it"
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_another_day_setting_row_or_line_of_code_is_another_bootstrap(tmp_path, monkeypatch):
+    settings = prepared(tmp_path, "2026-01-01", "2026-01-11")
+    days = (date(2026, 1, 1), date(2026, 1, 9))
+    keys = {bootstrap_cache.key(settings, *days), bootstrap_cache.key(settings, date(2026, 1, 2), days[1])}
+    keys.add(bootstrap_cache.key(replace(settings, training=replace(settings.training, seed=99)), *days))
+    manifest = settings.layout.dataset("shop") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("2026-01-11", "2026-01-12"))
+    keys.add(bootstrap_cache.key(settings, *days))
+    monkeypatch.setattr(bootstrap_cache, "ROOMS", ("dags",))
+    keys.add(bootstrap_cache.key(settings, *days))
+    assert len(keys) == 5
+    elsewhere = replace(settings, addresses=replace(settings.addresses, kafka="127.0.0.1:1"))
+    assert bootstrap_cache.key(elsewhere, *days) in keys
