@@ -88,11 +88,12 @@ class ContentConfig(RankerConfig):
     content_width: int = 64  # of the encoder's vectors, and of SaviorRec's attention
     content_gain: float | None = 6.0  # as item_gain; vectors have length 1, so two equal ones start at 6^2 / sqrt(64) = 4.5
     mba_width: int = 64  # of a code's vector; paper: 64, and 8 to 64 in its ablation
+    mba_gain: float = 1.0  # fresh kernels of the alignment are Glorot's times this; not printed
     heads: int = 8  # paper: 8
 
     def own_faults(self) -> list[str]:
-        sizes = ("content_width", "mba_width", "heads")
-        faults = [f"{name} must be positive, got {getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
+        sizes = ("content_width", "mba_width", "heads", "mba_gain")
+        faults = [f"{name} must be positive, got {getattr(self, name)}" for name in sizes if getattr(self, name) <= 0]
         if not faults and self.content_width % self.heads:
             faults.append(f"content_width must be a multiple of the {self.heads} heads, got {self.content_width}")
         if self.content_width < self.item_width:
@@ -166,5 +167,5 @@ def preset(ranker: str, name: str) -> tuple[RankerConfig, TrainConfig]:
     if name == PRACTICAL:
         network = replace(network, align_loss_weight=0.01)
         if isinstance(network, ContentConfig):
-            network = replace(network, mba_width=16, heads=1)
+            network = replace(network, mba_width=16, mba_gain=0.1, heads=1)
     return network, training

@@ -28,16 +28,19 @@ class Mba(tf.keras.layers.Layer):
       width: columns of a code's vector (paper: 64; its ablation 8 to 64).
       content_width: D.
       hidden: widths of hidden layers, leaky ReLU; none by default.
+      gain: fresh kernels are Glorot's times this. A code's vector has length 1 from its first step on, wherever that led, so
+        at 1 the correction starts as loud as the content itself, and as noise.
       epsilon: floor of the squared norm; see l2_normalize.
     """
 
-    def __init__(self, levels, codes, width, content_width, hidden=(), epsilon=NORM_EPSILON, **kwargs):
+    def __init__(self, levels, codes, width, content_width, hidden=(), gain=1.0, epsilon=NORM_EPSILON, **kwargs):
         super().__init__(**kwargs)
         self.levels, self.codes, self.width = levels, codes, width
-        self.content_width, self.hidden, self.epsilon = content_width, tuple(hidden), epsilon
+        self.content_width, self.hidden, self.gain, self.epsilon = content_width, tuple(hidden), gain, epsilon
         self.codebooks = SidEmbedding((codes,) * levels, (width,) * levels, 0.0, dtype=self.dtype, name="codebooks")
         self.mlp = Mlp(
-            self.hidden, outputs=content_width, activation="leaky_relu", use_bias=False, dtype=self.dtype, name="mlp")
+            self.hidden, outputs=content_width, activation="leaky_relu", use_bias=False, gain=gain, dtype=self.dtype,
+            name="mlp")
 
     def call(self, content, codes):
         """Align content vectors with behaviour.
@@ -58,4 +61,4 @@ class Mba(tf.keras.layers.Layer):
     def get_config(self):
         return super().get_config() | {
             "levels": self.levels, "codes": self.codes, "width": self.width, "content_width": self.content_width,
-            "hidden": list(self.hidden), "epsilon": self.epsilon}
+            "hidden": list(self.hidden), "gain": self.gain, "epsilon": self.epsilon}

@@ -21,7 +21,8 @@ class SaviorRec(Trunk):
     def __init__(self, config, sizes, **kwargs):
         super().__init__(config, sizes, **kwargs)
         self.content = ContentTable(sizes.items, config.content_width, name="content")
-        self.mba = Mba(config.levels, config.codes, config.mba_width, config.content_width, name="mba")
+        self.mba = Mba(
+            config.levels, config.codes, config.mba_width, config.content_width, gain=config.mba_gain, name="mba")
         self.attention = BidirectionalAttention(
             config.item_width, config.content_width, units=config.content_width, heads=config.heads,
             candidate_width=config.item_width + STATS, gain=config.item_gain, content_gain=config.content_gain,

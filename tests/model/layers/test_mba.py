@@ -67,6 +67,22 @@ def test_an_item_without_a_sid_keeps_its_content_whatever_was_learnt(content):
     assert np.abs(aligned[:2] - content[:2]).min() > 0
 
 
+def test_a_quiet_start_corrects_little(content):
+    import tensorflow as tf
+
+    from model.layers.mba import Mba
+
+    def correction(gain):
+        tf.keras.utils.set_random_seed(1)
+        layer = Mba(levels=2, codes=5, width=3, content_width=4, gain=gain)
+        layer(content, np.zeros([3, 2], np.int32))
+        for table in layer.codebooks.tables:
+            table.assign(np.ones([5, 3], "f"))
+        return layer(content, np.zeros([3, 2], np.int32)).v_align.numpy()
+
+    np.testing.assert_allclose(correction(0.1), 0.1 * correction(1.0), rtol=1e-4)
+
+
 def test_histories_keep_their_axes_and_wrong_widths_are_named(content):
     from model.layers.mba import Mba
 

@@ -72,3 +72,19 @@ def test_an_unknown_activation_is_refused():
 
     with pytest.raises(ValueError, match="one of relu, leaky_relu, got 'gelu'"):
         Mlp([5], activation="gelu")
+
+
+def test_layers_start_as_keras_own_would_and_unlike_each_other():
+    import tensorflow as tf
+
+    from model.layers.mlp import Mlp
+
+    tf.keras.utils.set_random_seed(3)
+    mine = Mlp([4, 4])
+    mine(np.zeros([1, 4], "f"))
+    tf.keras.utils.set_random_seed(3)
+    theirs = tf.keras.Sequential([tf.keras.layers.Dense(4), tf.keras.layers.Dense(4)])
+    theirs(np.zeros([1, 4], "f"))
+    for own, other in zip(mine.dense, theirs.layers, strict=True):
+        np.testing.assert_array_equal(own.kernel, other.kernel)
+    assert not np.array_equal(mine.dense[0].kernel, mine.dense[1].kernel)
