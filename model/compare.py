@@ -25,7 +25,7 @@ from model.compare_cells import run_cells
 from model.compare_plan import Plan, alone, has_sids, pinned_now, run_folder, settle
 from model.compare_results import results
 from model.compare_table import markdown_lines, text_lines
-from model.config import PAPER, PRACTICAL, PRESETS, RANKERS, preset
+from model.config import ALL_RANKERS, PAPER, PRACTICAL, PRESETS, RANKERS, preset
 from model.dataset import PinnedTable, days_present
 from model.leakage import refuse_leaks
 
@@ -92,8 +92,9 @@ def plan(settings: Settings, given: argparse.Namespace) -> tuple[Plan, int]:
 def rankers_of(text: str) -> list[str]:
     """Raises ConfigError: an unknown ranker, or one named twice."""
     named = text.split(",")
-    if (unknown := [name for name in named if name not in RANKERS]) or len(set(named)) < len(named):
-        raise ConfigError(f"--rankers expects different ones of {', '.join(RANKERS)}, got {text!r} ({unknown or 'one twice'})")
+    if (unknown := [name for name in named if name not in ALL_RANKERS]) or len(set(named)) < len(named):
+        raise ConfigError(f"--rankers expects different ones of {', '.join(ALL_RANKERS)}; got {text!r} "
+                          f"({', '.join(unknown) + ' unknown' if unknown else 'one twice'})")
     return named
 
 

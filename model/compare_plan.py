@@ -15,7 +15,7 @@ from features.artefacts import write_json
 from features.clock import days_between
 from features.errors import ArtefactError
 from features.layout import Layout
-from features.names import TABLE_ITEM_INDEX, TABLE_SEMANTIC_IDS, TABLE_TRAINING_FRAME, TABLE_USER_INDEX
+from features.names import TABLE_ITEM_INDEX, TABLE_ITEM_VECTORS, TABLE_SEMANTIC_IDS, TABLE_TRAINING_FRAME, TABLE_USER_INDEX
 from model.config import BASE
 from model.dataset import PinnedTable
 
@@ -47,8 +47,10 @@ def run_folder(home: Layout, name: str) -> Path:
 
 
 def pinned_now(home: Layout, codebook: str | None) -> dict[str, int]:
-    """The newest versions. Raises ArtefactError: a table is absent."""
+    """The newest versions. Raises ArtefactError: a table is absent; vectors may be, which few rankers read."""
     names = TABLES if codebook is None else (*TABLES, TABLE_SEMANTIC_IDS)
+    if codebook is not None and home.table(TABLE_ITEM_VECTORS).exists():
+        names = (*names, TABLE_ITEM_VECTORS)
     return {name: PinnedTable.at(home.table(name)).version for name in names}
 
 

@@ -26,13 +26,18 @@ Array = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class RankedRows:
-    """Rows ordered by (group, score) and the places where groups and runs of equal scores begin."""
+    """Rows ordered by (group, score); of each positive row the run of equal scores it lies in and its group.
+
+    Places are counts of rows before them, so that a cumulated weight of negatives read at two places says what lies between.
+    """
 
     order: NDArray[np.int64]
-    positive: NDArray[np.bool_]
+    negative: NDArray[np.bool_]  # in that order, as everything below
     group_starts: NDArray[np.int64]
-    tie_starts: NDArray[np.int64]
-    group_of_tie: NDArray[np.int64]
+    positives: NDArray[np.int64]  # places of the positive rows
+    tie_starts: NDArray[np.int64]  # of each positive row's run of equal scores
+    tie_ends: NDArray[np.int64]
+    groups: NDArray[np.int64]  # of each positive row
 
     @classmethod
     def of(cls, groups: Array, labels: Array, scores: Array) -> "RankedRows":
@@ -43,11 +48,14 @@ class RankedRows:
         if np.isnan(scores.astype(np.float64)).any():
             raise ValueError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN: train their model again")
         order = np.lexsort((scores, groups))
-        group, score = groups[order], scores[order]
+        group, score, negative = groups[order], scores[order], ~(labels[order] > 0)
         new_group = np.r_[True, group[1:] != group[:-1]][: len(order)]
         new_tie = new_group | np.r_[True, score[1:] != score[:-1]][: len(order)]
-        group_number = np.cumsum(new_group) - 1
-        return cls(order, labels[order] > 0, np.flatnonzero(new_group), np.flatnonzero(new_tie), group_number[new_tie])
+        ties = np.r_[np.flatnonzero(new_tie), len(order)]
+        positives = np.flatnonzero(~negative)
+        tie = (np.cumsum(new_tie) - 1)[positives]
+        return cls(order, negative, np.flatnonzero(new_group), positives, ties[tie], ties[tie + 1],
+                   (np.cumsum(new_group) - 1)[positives])
 
     def auc_by_group(self, weights: NDArray[np.float64] | None = None) -> tuple[NDArray, NDArray]:
         """(AUC, total weight) of each group, float64[groups]; AUC is NaN where a group has one label only.
@@ -57,13 +65,14 @@ class RankedRows:
         if not len(self.order):
             return np.empty(0), np.empty(0)
         weight = np.ones(len(self.order)) if weights is None else weights[self.order]
-        positives = np.add.reduceat(np.where(self.positive, weight, 0.0), self.tie_starts)
-        negatives = np.add.reduceat(np.where(self.positive, 0.0, weight), self.tie_starts)
-        first_tie = np.searchsorted(self.tie_starts, self.group_starts)
-        total_pos, total_neg = np.add.reduceat(positives, first_tie), np.add.reduceat(negatives, first_tie)
-        below = np.cumsum(negatives) - negatives
-        below -= below[first_tie][self.group_of_tie]
-        won = np.add.reduceat(positives * (below + 0.5 * negatives), first_tie)
+        below = np.r_[0.0, np.cumsum(weight * self.negative)]  # weight of the negatives before a place
+        starts, ends = self.group_starts, np.r_[self.group_starts[1:], len(self.order)]
+        total_neg = below[ends] - below[starts]
+        positive = weight[self.positives]
+        total_pos = np.bincount(self.groups, positive, len(starts))
+        # A positive beats the negatives of its group before its run of ties, and half of those in it.
+        beaten = (below[self.tie_starts] + below[self.tie_ends]) / 2 - below[starts][self.groups]
+        won = np.bincount(self.groups, positive * beaten, len(starts))
         pairs = total_pos * total_neg
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(pairs > 0, won / pairs, np.nan), total_pos + total_neg
