@@ -10,8 +10,8 @@ FEW_POSITIVES = 200
 HEADER = ("slice", "positives", "ranker", "AUC", "to first", "GAUC", "to first", "log-loss", "to first", "calibration")
 FACTOR = {"auc": (100, 2), "gauc": (100, 2), "log_loss": (1, 4), "calibration": (1, 3)}
 GREY, PLAIN = "\033[2m", "\033[0m"
-LEGEND = ("mean ± sd over seeds; to first: paired difference [interval] ± sd over seeds; ~ not resolved: the interval holds 0 "
-          f"or seeds disagree on the sign; * under {FEW_POSITIVES} positives")
+LEGEND = ("mean ± sd over seeds; to first: paired difference [interval] ± sd over seeds; ~ not resolved: the interval, widened "
+          f"by 1.96 sd / √seeds, holds 0; * under {FEW_POSITIVES} positives")
 
 
 def heading(result: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.intervals import Interval
+from model.intervals import NORMAL_QUANTILE, Interval
 from model.metrics import RankedRows, log_losses, weighted_mean
 
 METRICS = ("auc", "gauc", "log_loss", "calibration")
@@ -35,8 +35,8 @@ def compare(rows: Rows, interval: Interval) -> dict[str, Any]:
 
     Returns {"rows", "positives", "users", "rankers": {name: {metric: {"mean", "sd", "by_seed"}}}, "difference": {name:
     {metric: the same, "low", "high", "resolved"}}}; calibration is mean score / share of positives. `sd` is over seeds (null
-    for one), low and high bound the mean over seeds. A difference is resolved where its interval leaves out 0 and no seed has
-    the other sign. Undefined: null.
+    for one), low and high bound the mean of these seeds. A difference is resolved where 0 stays outside after the interval is
+    widened by what other seeds would change (1.96 sd / √seeds). Undefined: null.
     """
     judges = {name: [Judge(rows, scores) for scores in seeds.values()] for name, seeds in rows.scores.items()}
     plain = {name: np.stack([judge.figures() for judge in seeds]) for name, seeds in judges.items()}
@@ -93,7 +93,10 @@ def spread(values: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def bounded(gaps: NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
-    resolved = bool((low > 0 and (gaps > 0).all()) or (high < 0 and (gaps < 0).all()))
+    mean, seeds = gaps.mean(), len(gaps)
+    towards_zero = mean - low if mean > 0 else high - mean
+    of_seeds = NORMAL_QUANTILE * gaps.std(ddof=1) / np.sqrt(seeds) if seeds > 1 else 0.0
+    resolved = bool(abs(mean) > np.hypot(towards_zero, of_seeds))
     return {"low": number(low), "high": number(high), "resolved": resolved}
 
 

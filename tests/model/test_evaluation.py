@@ -102,6 +102,22 @@ def test_several_seeds_have_a_spread_and_one_has_none(layout):
     assert one["rankers"]["base"]["auc"]["sd"] is None
 
 
+def test_seeds_that_differ_much_leave_a_difference_unresolved():
+    rng = np.random.default_rng(3)
+    labels, users = rng.random(4000) < 0.3, rng.integers(0, 400, 4000)
+
+    def resolved(strengths):
+        scores = {"a": {n: rng.random(4000) for n in range(3)},
+                  "b": {n: rng.random(4000) + strength * labels for n, strength in enumerate(strengths)}}
+        rows = Rows(users, users, users, labels, scores)
+        return compare(rows, UserDayInterval.of(rows))["difference"]["b"]["auc"]
+
+    alike, apart = resolved((0.3, 0.3, 0.3)), resolved((0.9, 0.02, 0.0))
+    assert alike["resolved"]
+    assert apart["low"] > 0
+    assert not apart["resolved"]
+
+
 def test_a_slice_without_rows_or_with_one_label_is_null_and_prints_a_dash():
     scores = {"base": {1: np.ones(4)}, "gatesid": {1: np.ones(4)}}
     rows = Rows(np.arange(4), np.arange(4), np.arange(4), np.zeros(4, bool), scores)
