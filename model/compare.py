@@ -45,8 +45,9 @@ def compare(settings: Settings, given: argparse.Namespace, say=print) -> Path:
     with alone(folder):
         pinned = settle(folder, asked)
         say(f"{folder} | {pinned}")
-        if pinned.versions != asked.versions:
-            say(f"tables have newer versions now ({asked.versions}); this run stays with those it was begun with")
+        newer = {name: now for name, now in asked.versions.items() if pinned.versions.get(name, now) != now}
+        if newer:
+            say(f"tables have newer versions now ({newer}); this run stays with those it was begun with")
         frame = PinnedTable.at(home.table(TABLE_TRAINING_FRAME), pinned.versions[TABLE_TRAINING_FRAME])
         refuse_leaks(frame, sorted(set(days_present(frame)) & set(pinned.days()[-report_days:])))
         began = time.monotonic()
