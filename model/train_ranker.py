@@ -22,6 +22,7 @@ from features.artefacts import read_manifest
 from features.clock import days_between, parse_as_of
 from features.errors import ArtefactError, ConfigError, GatesidError
 from features.layout import Layout
+from features.live_codebook import live_codebook
 from features.maturity import new_under_20_days, popular_over_300_days
 from features.names import (
     CLICKED,
@@ -193,12 +194,6 @@ def recorded_labels(layout: Layout, dataset: str) -> tuple[str, ...]:
     """What the data set records; both labels where events came from elsewhere (no prepared folder)."""
     folder = layout.dataset(dataset)
     return tuple(read_manifest(folder)["labels"]) if folder.exists() else (CLICKED, ORDERED)
-
-
-def live_codebook(layout: Layout) -> str:
-    if not layout.live_codebook_file.is_file():
-        raise ConfigError(f"no live codebook ({layout.live_codebook_file} is absent): give --codebook, or train one first")
-    return json.loads(layout.live_codebook_file.read_text())["version"]
 
 
 def parse(argv: list[str] | None) -> Job:

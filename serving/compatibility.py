@@ -3,27 +3,17 @@
 A model that reads no SIDs (its manifest's codebook_version is null) goes with every codebook.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
-from features.errors import ArtefactError, CodebookMismatch
+from features.errors import CodebookMismatch
 from features.spec import contract_hash
 
 
-def live_codebook(file: Path) -> str | None:
-    """The codebook that items get their SIDs from now; None before the first one is live."""
-    if not file.is_file():
-        return None
-    try:
-        version = json.loads(file.read_text())["version"]
-    except (ValueError, KeyError, TypeError) as fault:
-        raise ArtefactError(f'{file} should hold {{"version": …}}: {fault!r}; write it again') from None
-    return str(version) if version else None
-
-
 def check_compatible(manifest: dict[str, Any], live: str | None) -> None:
-    """Raises CodebookMismatch: the model was trained on another input contract or another codebook than the live one."""
+    """Raises CodebookMismatch: the model was trained on another input contract or another codebook than the live one.
+
+    `live` is None before the first codebook is; then every model goes.
+    """
     model = f"model {manifest.get('ranker')}/{manifest.get('version')}"
     if manifest.get("contract_hash") != contract_hash():
         raise CodebookMismatch(

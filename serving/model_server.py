@@ -19,8 +19,9 @@ from types import TracebackType
 import grpc
 
 from features.errors import EnvironmentFault, GatesidError
+from features.live_codebook import live_codebook_in
 from infra.settings import load_settings
-from serving.compatibility import check_compatible, live_codebook
+from serving.compatibility import check_compatible
 from serving.grpc_service import UNLIMITED, add_services
 from serving.http_server import HttpServer
 from serving.process import log, port_of, wait_for_signal
@@ -59,7 +60,7 @@ class ModelServer:
         config = self.config
         watcher = VersionWatcher(
             config.root, self.registry,
-            lambda manifest: check_compatible(manifest, live_codebook(config.live_codebook_file)), self.log)
+            lambda manifest: check_compatible(manifest, live_codebook_in(config.live_codebook_file)), self.log)
         with ExitStack() as starting:
             watcher.scan()
             watching = threading.Thread(target=watcher.run, args=(self.stop, config.watch_seconds), daemon=True)

@@ -18,8 +18,9 @@ from typing import Any
 from features.artefacts import MANIFEST, new_artefact, read_manifest
 from features.errors import ArtefactError, EnvironmentFault, GatesidError
 from features.layout import Layout
+from features.live_codebook import live_codebook_in
 from infra.settings import load_settings
-from serving.compatibility import check_compatible, live_codebook
+from serving.compatibility import check_compatible
 from serving.export import MODEL_KIND, check_exported
 
 
@@ -28,7 +29,7 @@ def promote(layout: Layout, model_name: str, ranker: str, version: int, rollback
     source = layout.model(ranker, version)
     target = layout.serving / model_name / str(version)
     manifest = read_manifest(source, kind=MODEL_KIND, verify=True)
-    check_compatible(manifest, live_codebook(layout.live_codebook_file))
+    check_compatible(manifest, live_codebook_in(layout.live_codebook_file))
     newer = newer_than(target)
     if target.exists():
         check_same(target, manifest)

@@ -5,7 +5,6 @@ the nightly job gave, and an edited title does not change it. An item without co
 content comes. Before any codebook is live profiles are pushed all the same, and the items wait.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from features.catalogue import ItemContent
 from features.clock import Clock
 from features.errors import ArtefactError
+from features.live_codebook import live_codebook_in
 from features.names import CODEBOOK_VERSION, CODES, ITEM_ID, TABLE_SEMANTIC_IDS
 from features.spec import MISSING_CODE
 from streaming.config import StreamConfig
@@ -106,8 +106,11 @@ class CatalogRole:
         """Load the codebook that is live now, warm; then every item met so far gets its SID of that version."""
         self.looked = time.monotonic()
         try:
-            version = json.loads(self.config.layout.live_codebook_file.read_text())["version"]
-        except FileNotFoundError:
+            version = live_codebook_in(self.config.layout.live_codebook_file)
+        except ArtefactError as fault:
+            self.say(f"{fault}: going on with {self.version or 'none'}")
+            return
+        if version is None:
             self.say(f"no codebook is live yet ({self.config.layout.live_codebook_file}): profiles are pushed, SIDs wait")
             return
         if version == self.version:

@@ -64,7 +64,7 @@ def test_no_live_codebook_says_what_to_run(tmp_path):
         live_codebook(Layout(tmp_path))
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "{"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "{", '{"version": ""}', '{"version": 3}'])
 def test_a_damaged_live_file_is_refused(layout, text):
     layout.live_codebook_file.write_text(text)
     with pytest.raises(ArtefactError, match="must be JSON with a version"):

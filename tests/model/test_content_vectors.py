@@ -116,8 +116,8 @@ def test_the_command_takes_every_ranker_and_asks_for_a_codebook(lake, monkeypatc
     from model.train_ranker import main
 
     monkeypatch.setenv("GATESID_HOME", str(lake.home))
-    assert main(["--ranker", "saviorrec", "--as-of", DAYS[1]]) == 3
-    assert "no live codebook" in capsys.readouterr().err
+    assert main(["--ranker", "saviorrec", "--as-of", DAYS[1]]) == 5
+    assert "no codebook is live" in capsys.readouterr().err
     assert main(["--ranker", "smile", "--as-of", DAYS[1], "--codebook", "cb-1"]) == 3
     assert "smile needs 6 codes an item" in capsys.readouterr().err
     assert main(["--ranker", "saviorrec", "--as-of", DAYS[1], "--codebook", "cb-1", "--batch-size", "32"]) == 0

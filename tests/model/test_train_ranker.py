@@ -181,7 +181,7 @@ def test_the_command_says_what_is_wrong_and_how_it_ended(lake, monkeypatch, caps
     monkeypatch.setenv("GATESID_HOME", str(lake.home))
     assert main(["--ranker", "gatesid", "--as-of", DAYS[2], "--codebook", "cb-9"]) == 5
     assert "run spark_jobs.sid_assignment --codebook cb-9" in capsys.readouterr().err
-    assert main(["--ranker", "gatesid", "--as-of", DAYS[2]]) == 3
-    assert "no live codebook" in capsys.readouterr().err
+    assert main(["--ranker", "gatesid", "--as-of", DAYS[2]]) == 5
+    assert "no codebook is live" in capsys.readouterr().err
     assert main(["--ranker", "base", "--as-of", "soon"]) == 3
     assert main(["--ranker", "base", "--from", DAYS[2], "--as-of", DAYS[2]]) == 3

@@ -167,6 +167,16 @@ def test_a_broken_live_codebook_leaves_the_one_before_at_work(catalogue, capsys)
     assert "going on with cb-1" in capsys.readouterr().out
 
 
+def test_a_damaged_live_file_leaves_the_codebook_before_at_work(catalogue, capsys):
+    catalogue.go_live("cb-1")
+    catalogue.config.layout.live_codebook_file.write_text("{")
+    catalogue.role.looked = float("-inf")
+    assert catalogue.role.settle(idle=True) == {}
+    catalogue.publish({"item_id": "a", "title": "Oats"})
+    assert catalogue.online.sids["a"][0] == "cb-1"
+    assert "must be JSON with a version: publish a codebook again: going on with cb-1" in capsys.readouterr().out
+
+
 def test_an_item_that_cannot_be_encoded_has_a_profile_and_no_sid(catalogue):
     catalogue.go_live("cb-1")
     catalogue.publish({"item_id": "a", "title": "Oats", "vector": [1.0]}, {"item_id": "b", "title": "Peas"})
