@@ -26,7 +26,7 @@ from features.fusion import fuse
 from features.layout import Layout
 from infra.settings import load_settings
 from model.codebook_health import check_health, co_click_figures, co_click_line, codebook_health, limits_json
-from model.codebooks import publish
+from model.codebooks import live_now, publish, refuse_retired
 from model.corpus import Corpus, read_corpus
 from model.rerun import already_made
 from model.rqvae import RqVae
@@ -38,10 +38,11 @@ def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqV
     """Train, judge and write codebooks/cb-<as_of>; returns the version.
 
     Raises DataError: the codebook is collapsed. ArtefactError: the encoder is not whole, or another codebook of that day
-    exists.
+    exists or was retired.
     """
     version = f"cb-{as_of}"
     folder, source = layout.codebook(version), layout.encoder(encoder_version)
+    refuse_retired(layout, version)
     inputs = {"as_of": as_of.isoformat(), "encoder": encoder_version, "config": asdict(config)}
     if already_made(folder, "codebook", inputs):
         print(f"codebook {version} exists, made from the same inputs: nothing to do", flush=True)
@@ -100,9 +101,10 @@ def main(argv: list[str] | None = None) -> int:
         settings = load_settings()
         sizes = settings.codebook
         config = RqVaeConfig(sizes.levels, sizes.codes, sizes.width, seed=given.seed, epochs=given.epochs)
+        seen = live_now(settings.layout)
         version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config)
         if given.publish:
-            publish(settings.layout, version)
+            publish(settings.layout, version, seen)
             print(f"codebook {version} is live", flush=True)
         print(version)
     except GatesidError as fault:

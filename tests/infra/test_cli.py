@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 VERBS = [
     ("data", "prepare"), ("data", "validate"), ("demo",), ("up",), ("down",), ("status",),
     ("stream", "run"), ("stream", "status"), ("stream", "verify"), ("stream", "replay"), ("stream", "seed"),
+    ("codebooks", "list"), ("codebooks", "show"), ("codebooks", "diff"), ("codebooks", "publish"), ("codebooks", "retire"),
     ("train",), ("evaluate",), ("compare",), ("export",), ("promote",), ("serve",), ("rank",), ("report",)]
+GROUPS = ("data", "stream", "codebooks")
 HEAVY = ("numpy", "pandas", "pyarrow", "tensorflow", "pyspark", "feast", "kafka", "airflow", "redis", "great_expectations")
 
 
@@ -58,8 +60,8 @@ def test_the_list_above_is_every_verb():
     import typer
 
     top = typer.main.get_command(cli.app)
-    found = {(name,) for name in top.commands if name not in ("data", "stream")}
-    found |= {(group, name) for group in ("data", "stream") for name in top.commands[group].commands}
+    found = {(name,) for name in top.commands if name not in GROUPS}
+    found |= {(group, name) for group in GROUPS for name in top.commands[group].commands}
     assert found == set(VERBS)
 
 
@@ -89,6 +91,11 @@ def test_exit_codes_are_in_the_help():
      "streaming replay own --from 2026-01-01 --as-of 2026-01-02 --speed 10.0"),
     ("data prepare simulator --users 10", "infra.datasets prepare simulator --users 10"),
     ("report --as-of 2026-01-02", "infra.report --as-of 2026-01-02"),
+    ("codebooks list", "model.registry list"),
+    ("codebooks show cb-1 --json", "model.registry show cb-1 --json"),
+    ("codebooks diff cb-1 cb-2", "model.registry diff cb-1 cb-2"),
+    ("codebooks publish cb-2 --instead-of cb-1", "model.registry publish cb-2 --instead-of cb-1"),
+    ("codebooks retire cb-1", "model.registry retire cb-1"),
     ("demo", "infra.demo"),
 ])
 def test_a_verb_is_the_rooms_own_command(calls, line, command):
