@@ -26,7 +26,7 @@ type: setup  ## mypy, strict on features, streaming and serving
 	@$(PY) -m mypy
 
 bench: jars  ## the measurements of tests/benchmarks; they assert nothing about time
-	@$(PY) -m pytest tests/benchmarks -o python_files='bench_*.py' -s -q
+	@$(RUN) for file in tests/benchmarks/bench_*.py; do echo "$$file"; PYTHONPATH=. var/venv/bin/python "$$file" || exit 1; done
 
 up: jars  ## start the local stack and print its addresses
 	@$(GATESID) up

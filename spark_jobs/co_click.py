@@ -23,13 +23,11 @@ from datetime import timedelta
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from features.clock import MS_PER_DAY
 from features.names import DS, ITEM_ID, TABLE_CO_CLICK_PAIRS, TABLE_EVENTS, USER_ID
-from features.windows import DEDUPE_HORIZON_MS, HOUR_MS
 from infra.jars import delta_jars
 from infra.settings import load_settings
 from spark_jobs import lake
-from spark_jobs.event_log import NEEDED
+from spark_jobs.event_log import HORIZON, NEEDED
 from spark_jobs.pairs import COUNTS, PAIR_SCHEMA, PairRules, bucket_pairs
 from spark_jobs.run import Run, job_parser, run_job
 from spark_jobs.user_history import BUCKETS_PER_TASK, takes
@@ -51,6 +49,14 @@ def day_pairs(pairs: DataFrame, rules: PairRules) -> DataFrame:
     day = F.unix_date(F.col(DS).cast("date"))
     trailing = Window.partitionBy(*PAIR).orderBy(day).rangeBetween(1 - rules.support_days, 0)
     return counted.withColumn("support", F.sum("count").over(trailing))
+
+
+def of_pairs_in_range(found: DataFrame, run: Run, rules: PairRules) -> DataFrame:
+    """The sightings that bear on the pairs of the run's days: for a night, few of the weeks that support reaches back."""
+    if (run.as_of - run.first).days >= rules.support_days:
+        return found  # nearly all of them
+    in_range = lake.between(found, run.first, run.as_of).where(F.col("item_a").isNotNull()).select(*PAIR).distinct()
+    return found.join(in_range, list(PAIR), "left_semi")
 
 
 def with_lift(pairs: DataFrame, takes: DataFrame) -> DataFrame:
@@ -75,11 +81,12 @@ def both_orders(pairs: DataFrame) -> DataFrame:
 def work(run: Run, arguments: argparse.Namespace) -> str:
     rules = PairRules(arguments.window_hours, arguments.cap, arguments.min_support, arguments.support_days)
     # The first day's support reaches back, a pair's other take lies a window before, and what is late was known as long after.
-    back = timedelta(days=rules.support_days - (-(rules.window_hours * HOUR_MS + DEDUPE_HORIZON_MS) // MS_PER_DAY))
+    back = HORIZON + timedelta(days=rules.support_days - (-rules.window_hours // 24))
     known = takes(lake.between(run.read(TABLE_EVENTS, NEEDED), run.first - back, run.as_of))
     in_range = lake.between(known, run.first, run.as_of)
     found = user_pairs(known, rules, BUCKETS_PER_TASK * run.settings.spark.shuffle_partitions).persist()
-    supported = lake.between(day_pairs(found, rules), run.first, run.as_of).where(F.col("support") >= rules.min_support)
+    listed = lake.between(day_pairs(of_pairs_in_range(found, run, rules), rules), run.first, run.as_of)
+    supported = listed.where(F.col("support") >= rules.min_support)
     version = run.replace_days(both_orders(with_lift(supported, in_range)), TABLE_CO_CLICK_PAIRS)
     record_filters(run, found, in_range)
     run.facts["rules"] = asdict(rules)

@@ -1,5 +1,7 @@
 """The event log as jobs read it: the days asked for, times in milliseconds, each event_id once."""
 
+from datetime import timedelta
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -11,6 +13,8 @@ EVENT_MS = "event_ms"
 INGEST_MS = "ingest_ms"
 # The order of ingestion. Within a partition it is the log's; across partitions it is a rule, the same for everyone.
 INGEST_ORDER = (INGEST_MS, "partition", "offset")
+# In whole days: what makes an event a repeat, and what an event is late by, lies at most so far back.
+HORIZON = timedelta(days=-(-DEDUPE_HORIZON_MS // MS_PER_DAY))
 NEEDED = (EVENT_ID, EVENT_TYPE, USER_ID, ITEM_ID, EVENT_TIME, REQUEST_ID, INGEST_TIME, "partition", "offset", "ds")
 
 

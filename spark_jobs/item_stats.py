@@ -70,10 +70,10 @@ def as_table(rows: DataFrame) -> DataFrame:
 def work(run: Run, arguments: argparse.Namespace) -> str:
     interval_ms = check_interval(run.settings.stream.publish_interval_ms)
     as_of_ms = day_start_ms(run.as_of)
-    log = in_milliseconds(lake.between(run.read(TABLE_EVENTS, NEEDED), run.first - LOOKBACK, run.as_of))
-    sighted = log.where(F.col(EVENT_TYPE).isin(IMPRESSION, CLICK))
-    distinct = first_sightings(sighted)
-    count_events(run, sighted, distinct)
+    sighted = in_milliseconds(lake.between(run.read(TABLE_EVENTS, NEEDED), run.first - LOOKBACK, run.as_of))
+    first = first_sightings(sighted)  # of orders too: an id that an order had is a repeat in whatever comes after it
+    distinct = first.where(F.col(EVENT_TYPE).isin(IMPRESSION, CLICK))
+    count_events(run, sighted, first)
     buckets = BUCKETS_PER_TASK * run.settings.spark.shuffle_partitions
     rows = maturity_rows(distinct, day_start_ms(run.first), as_of_ms - interval_ms, interval_ms, buckets)
     version = run.replace_days(as_table(rows), TABLE_MATURITY_REBUILT)
@@ -86,12 +86,12 @@ def work(run: Run, arguments: argparse.Namespace) -> str:
     return f"{TABLE_MATURITY_REBUILT}@{version}"
 
 
-def count_events(run: Run, sighted: DataFrame, distinct: DataFrame) -> None:
+def count_events(run: Run, sighted: DataFrame, first: DataFrame) -> None:
     """What was read, and how much of it is odd: repeated, late beyond the window, ahead of its ingest time."""
     late = F.count_if(F.col(INGEST_MS) - F.col(EVENT_MS) > WINDOW_MS)
     total, late, ahead = sighted.select(F.count(F.lit(1)), late, F.count_if(F.col(EVENT_MS) > F.col(INGEST_MS))).first()
     run.rows["in"] = total
-    run.reject("repeated id", total - distinct.count() if distinct is not sighted else 0)
+    run.reject("repeated id", total - first.count() if first is not sighted else 0)
     run.facts |= {"later_than_window": late, "ahead_of_ingest": ahead}
 
 

@@ -22,7 +22,6 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from features.clock import MS_PER_DAY
 from features.errors import ConfigError, DataError
 from features.events import CLICK, IMPRESSION, ORDER
 from features.names import (
@@ -49,20 +48,17 @@ from features.names import (
 )
 from features.retrieval import config_from, historical_maturity
 from features.spec import OOV_ROW
-from features.windows import DEDUPE_HORIZON_MS
 from infra.jars import delta_jars
 from infra.settings import load_settings
 from spark_jobs import lake
 from spark_jobs.catalogue import CATALOGUE_COLUMNS, current_items
-from spark_jobs.event_log import EVENT_MS, INGEST_MS, NEEDED, first_sightings, in_milliseconds
+from spark_jobs.event_log import EVENT_MS, HORIZON, INGEST_MS, NEEDED, first_sightings, in_milliseconds
 from spark_jobs.frame_rows import EARLIER_TAKE, ITEM_ROW, PUBLISHED_MS, ROW_SCHEMA, USER_ROW, WANTED, bucket_rows
 from spark_jobs.run import Run, job_parser, run_job
 from spark_jobs.user_history import BUCKETS_PER_TASK, COLUMNS, earlier_takes
 
 MATURITY_TICK = "maturity_tick"
 HASH_STEPS = 1_000_000
-# What is late enters the log at most so long after its event time.
-LATE = timedelta(days=-(-DEDUPE_HORIZON_MS // MS_PER_DAY))
 EVENT_COLUMNS = (USER_ID, ITEM_ID, EVENT_ID, EVENT_TYPE, EVENT_MS, INGEST_MS, REQUEST_ID, DS)
 FRAME_COLUMNS = (
     EVENT_ID, USER_ID, ITEM_ID, EVENT_TIME, DS, CLICKED, ORDERED, USER_ROW, ITEM_ROW, "hour_of_day", "day_of_week",
@@ -83,15 +79,15 @@ def known_events(run: Run) -> DataFrame:
     be late; where there is none, from the log's beginning.
     """
     log = in_milliseconds(run.read(TABLE_EVENTS, NEEDED))
-    base = run.first - LATE - timedelta(days=1)
-    recent = first_sightings(lake.between(log, run.first - LATE, run.as_of)).select(*EVENT_COLUMNS)
+    base = run.first - HORIZON - timedelta(days=1)
+    recent = first_sightings(lake.between(log, run.first - HORIZON, run.as_of)).select(*EVENT_COLUMNS)
     earlier = None
     if run.has(TABLE_USER_HISTORY):
         earlier = earlier_takes(run.read(TABLE_USER_HISTORY, COLUMNS), base)
         earlier = None if earlier.isEmpty() else earlier
     run.facts["history_from"] = base.isoformat() if earlier is not None else "events"
     if earlier is None:
-        before = lake.between(log, date.min, run.first - LATE).where(F.col(EVENT_TYPE).isin(CLICK, ORDER))
+        before = lake.between(log, date.min, run.first - HORIZON).where(F.col(EVENT_TYPE).isin(CLICK, ORDER))
         return recent.union(first_sightings(before).select(*EVENT_COLUMNS))
     marked = earlier.withColumns({EVENT_TYPE: F.lit(EARLIER_TAKE), REQUEST_ID: F.lit(None).cast("string")})
     seen_again = recent.join(marked.select(EVENT_ID), EVENT_ID, "left_anti")

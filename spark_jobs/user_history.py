@@ -23,7 +23,7 @@ from features.names import DS, EVENT_ID, EVENT_TYPE, ITEM_ID, TABLE_EVENTS, TABL
 from infra.jars import delta_jars
 from infra.settings import load_settings
 from spark_jobs import lake
-from spark_jobs.event_log import EVENT_MS, INGEST_MS, INGEST_ORDER, NEEDED, in_milliseconds
+from spark_jobs.event_log import EVENT_MS, HORIZON, INGEST_MS, INGEST_ORDER, NEEDED, first_sightings, in_milliseconds
 from spark_jobs.known_takes import ALWAYS_MS
 from spark_jobs.run import Run, job_parser, run_job
 
@@ -34,8 +34,8 @@ TAKE_COLUMNS = (USER_ID, ITEM_ID, EVENT_ID, EVENT_MS, INGEST_MS, "partition", "o
 
 
 def takes(events: DataFrame) -> DataFrame:
-    """The clicks and orders of the log, times in milliseconds."""
-    return in_milliseconds(events).where(F.col(EVENT_TYPE).isin(CLICK, ORDER)).select(*TAKE_COLUMNS)
+    """The clicks and orders of the log, times in milliseconds; one whose id another event had before is none (R27)."""
+    return first_sightings(in_milliseconds(events)).where(F.col(EVENT_TYPE).isin(CLICK, ORDER)).select(*TAKE_COLUMNS)
 
 
 def earlier_takes(history: DataFrame, day: date) -> DataFrame:
@@ -91,7 +91,8 @@ def one_day(ordered: pa.Table, names: pa.Array, user: np.ndarray, known_on: np.n
 
 
 def work(run: Run, arguments: argparse.Namespace) -> str:
-    of_range = takes(lake.between(run.read(TABLE_EVENTS, NEEDED), run.first, run.as_of))
+    log = run.read(TABLE_EVENTS, NEEDED)
+    of_range = lake.between(takes(lake.between(log, run.first - HORIZON, run.as_of)), run.first, run.as_of)
     run.rows["in"] = of_range.count()
     before = run.first - timedelta(days=1)
     base = None

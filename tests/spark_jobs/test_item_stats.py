@@ -86,7 +86,7 @@ def test_a_run_writes_its_days_and_the_state_of_their_end_and_changes_neither_wh
     run = home.run(item_stats, "2026-01-03", "2026-01-10")
     assert home.rows(TABLE_MATURITY_REBUILT, *ROW) == [
         ("i1", from_ms(ms("01-03 10:00:10")), 1, 1), ("i2", from_ms(ms("01-09 23:00:10")), 1, 0)]
-    assert run.rows == {"in": 5, "out": 2, "rejected": {"repeated id": 1}}
+    assert run.rows == {"in": 6, "out": 2, "rejected": {"repeated id": 1}}
     folder = home.layout.maturity_state("2026-01-10")
     state = {name: sorted(tuple(row.values()) for row in pq.read_table(folder / f"{name}.parquet").to_pylist())
              for name in ("hour_counts", "pending", "seen", "last_rows")}
