@@ -5,8 +5,8 @@
     codes = encoder.codes(items)       # int32[n, 4], -1 where there is no content
 
 A folder holds `encoder.json` (sizes, fields, vocabulary), `encoder.<weight>.npy` and, if it is a codebook version,
-`rqvae.<weight>.npy` and `codebooks.npy`. An item's code depends on its content and the folder alone: any batch, any
-order and any number of threads give the same bytes on one machine.
+`rqvae.<weight>.npy`, `codebooks.npy` and, where it has OPQ codes, `opq.<array>.npy`. An item's code depends on its content
+and the folder alone: any batch, any order and any number of threads give the same bytes on one machine.
 """
 
 import json
@@ -22,21 +22,23 @@ from features.catalogue import ItemContent
 from features.content import ContentSchema, content_faults, content_keys, schema_from_json, tokenise
 from features.errors import ArtefactError
 from features.fusion import BLOCK_ITEMS, FusionConfig, fuse, weight_shapes
-from features.sid import check_codebooks, quantise
+from features.sid import Opq, check_codebooks, quantise
 from features.spec import MISSING_CODE
 from features.text_vectors import TEXT_MODEL
 
 KINDS = ("encoder", "codebook")
 CONFIG_FILE, CODEBOOKS_FILE = "encoder.json", "codebooks.npy"
+ROTATION_FILE, OPQ_FILE = "opq.rotation.npy", "opq.codebooks.npy"
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Quantiser:
-    """The RQ-VAE's inference half: Enc and its codebooks."""
+    """The RQ-VAE's inference half, Enc and its codebooks; or RQ-OPQ's, whose Enc is the identity."""
 
     weights: Mapping[str, Array]
     codebooks: Array  # [N, K, W]
+    opq: Opq | None = None  # SMILE's further codes; no SID holds them
 
     def latents(self, vectors: Array) -> Array:
         """Enc(z), float32[n, W] from float32[n, D], item by item in blocks of one shape."""
@@ -53,6 +55,13 @@ class Quantiser:
     def codes(self, vectors: Array) -> NDArray[np.int32]:
         """int32[n, N]. Raises ValueError: a vector that is not finite."""
         return quantise(self.latents(vectors), self.codebooks).codes
+
+    def opq_codes(self, vectors: Array) -> NDArray[np.int32]:
+        """int32[n, S], of what the first `opq.after` levels leave over. Raises ArtefactError: the codebook has none."""
+        if self.opq is None:
+            raise ArtefactError("this codebook has no OPQ codes: train one with --preset smile")
+        after = self.opq.after
+        return self.opq.encode(quantise(self.latents(vectors), self.codebooks[:after]).residuals[:, after]).codes
 
 
 class ContentEncoder:
@@ -151,4 +160,5 @@ def read_quantiser(folder: Path, vector_width: int) -> Quantiser:
     hidden, width = len(read_array(folder / "rqvae.in_bias.npy")), codebooks.shape[2]
     shapes = {"input_mean": (vector_width,), "input_scale": (vector_width,), "in_kernel": (vector_width, hidden),
               "in_bias": (hidden,), "out_kernel": (hidden, width), "out_bias": (width,)}
-    return Quantiser(read_arrays(folder, "rqvae", shapes), codebooks)
+    opq = Opq(read_array(folder / ROTATION_FILE), read_array(folder / OPQ_FILE)) if (folder / OPQ_FILE).exists() else None
+    return Quantiser(read_arrays(folder, "rqvae", shapes), codebooks, opq)

@@ -5,6 +5,8 @@ A SID is one code per level. Level n quantises what the levels before it left ov
     residual_0 = x;  code_n = argmin_k |residual_n - codebooks[n, k]|^2;  residual_{n+1} = residual_n - codebooks[n, code_n]
 
 Codes are 0-based; ties go to the lowest code; -1 means "no code" and decodes to the zero vector at its level.
+
+SMILE's further codes are a product quantiser's (OPQ) of what the first levels leave over (section 2.2; reading R18).
 """
 
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from features.spec import CODEBOOK_SIZE, MISSING_CODE, NUM_LEVELS
 Floats = NDArray[np.floating]
 # Rows whose distances are held at once: 64 x 256 codes x 64 wide is 4 MB of float32.
 ROWS_AT_ONCE = 64
+ORTHONORMAL_WITHIN = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,50 @@ def decode(codes: ArrayLike, codebooks: Floats) -> Floats:
         column = chosen[:, level]
         vectors += np.where((column >= 0)[:, None], codebook[column], codebooks.dtype.type(0))
     return vectors
+
+
+class OpqCoded(NamedTuple):
+    codes: NDArray[np.int32]  # [B, S]
+    reconstructed: Floats  # [B, D]: the chosen vectors side by side, rotated back
+
+
+@dataclass(frozen=True)
+class Opq:
+    """An optimised product quantiser. Raises ValueError: shapes that do not fit, values that are not finite, or a rotation
+    that is not orthonormal."""
+
+    rotation: Floats  # [D, D]: rows of residuals are multiplied from the left
+    codebooks: Floats  # [S, K, D / S]
+    after: int = 3  # how many residual levels come before; SMILE: 3
+
+    def __post_init__(self) -> None:
+        check_codebooks(self.codebooks)
+        parts, _, width = self.codebooks.shape
+        if self.rotation.shape != (parts * width,) * 2:
+            raise ValueError(f"expected a rotation as [{parts * width}, {parts * width}] for codebooks {self.codebooks.shape}, "
+                             f"got {self.rotation.shape}")
+        off = np.abs(self.rotation @ self.rotation.T - np.eye(len(self.rotation))).max()
+        if not off <= ORTHONORMAL_WITHIN:
+            raise ValueError(f"the rotation must be orthonormal within {ORTHONORMAL_WITHIN}, it is off by {off:.2g}: "
+                             "fit it again")
+
+    def encode(self, residual: Floats) -> OpqCoded:
+        """Rotate, cut into S contiguous parts, take the nearest code of each part's own codebook; the same for a row
+        whatever other rows come with it.
+
+        Args:
+          residual: float[B, D], `quantise(…).residuals[:, after]`.
+        Raises:
+          ValueError: another width, or a value that is not finite.
+        """
+        parts, _, width = self.codebooks.shape
+        if residual.ndim != 2 or residual.shape[1] != len(self.rotation):
+            raise ValueError(f"expected residuals as [B, {len(self.rotation)}], got {residual.shape}")
+        # Row by row: how a product of many rows is blocked, and so rounded, depends on how many there are.
+        rotated = (residual[:, None] @ self.rotation)[:, 0]
+        found = [quantise(rotated[:, part * width:(part + 1) * width], book[None]) for part, book in enumerate(self.codebooks)]
+        chosen = np.concatenate([one.quantised for one in found], axis=1)
+        return OpqCoded(np.concatenate([one.codes for one in found], axis=1), chosen @ self.rotation.T)
 
 
 def check_codebooks(codebooks: Floats) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.sid import SemanticId, decode, quantise
+from features.sid import Opq, SemanticId, decode, quantise
 
 TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-9, "atol": 1e-11}}
 
@@ -105,3 +105,48 @@ def test_a_semantic_id_is_four_codes_or_none():
     for codes in [(0, 1, 2), (0, 1, 2, 256), (-1, 0, 0, 0), (0, 1, 2, 3.0)]:
         with pytest.raises(ValueError, match="a SID is 4 integers"):
             SemanticId(codes, "cb-1")
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_golden_opq_codes_are_met(load_golden, dtype):
+    seen = 0
+    for case in load_golden("opq_encode"):
+        given = {name: np.asarray(value, dtype) for name, value in case["inputs"].items()}
+        if case["function"] == "rq_encode":
+            got = quantise(given["x"], given["codebooks"])
+            np.testing.assert_array_equal(got.codes, case["expected"]["codes"], case["name"])
+            continue
+        got = Opq(given["rotation"], given["codebooks"]).encode(given["residual"])
+        np.testing.assert_array_equal(got.codes, case["expected"]["codes"], case["name"])
+        np.testing.assert_allclose(
+            got.reconstructed, case["expected"]["reconstructed"], **TOLERANCE[dtype], err_msg=case["name"])
+        seen += 1
+    assert seen == 4
+
+
+def rotation_of(rng, width):
+    return np.linalg.qr(rng.normal(size=(width, width)))[0].astype(np.float32)
+
+
+@settings(max_examples=30, deadline=None)
+@given(arrays, st.lists(st.integers(0, 150), max_size=6))
+def test_a_row_gets_the_same_opq_codes_in_every_batch(rng, cuts):
+    residual = rng.normal(size=(150, 16)).astype(np.float32)
+    opq = Opq(rotation_of(rng, 16), rng.normal(size=(2, 32, 8)).astype(np.float32))
+    bounds = [0, *sorted(cuts), len(residual)]
+    parts = [opq.encode(residual[a:b]).codes for a, b in zip(bounds, bounds[1:], strict=False)]
+    assert np.concatenate(parts).tobytes() == opq.encode(residual).codes.tobytes()
+
+
+def test_an_opq_that_does_not_fit_is_refused():
+    eye, books = np.eye(4), np.zeros((2, 3, 2))
+    with pytest.raises(ValueError, match="orthonormal within 0.0001, it is off by 3"):
+        Opq(eye * 2, books)
+    with pytest.raises(ValueError, match=r"rotation as \[4, 4\].*got \(3, 3\)"):
+        Opq(np.eye(3), books)
+    with pytest.raises(ValueError, match="orthonormal"):
+        Opq(eye * np.nan, books)
+    with pytest.raises(ValueError, match=r"residuals as \[B, 4\], got \(2, 5\)"):
+        Opq(eye, books).encode(np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="must be finite; rows"):
+        Opq(eye, books).encode(np.full((1, 4), np.nan))
