@@ -25,6 +25,7 @@ from infra import airflow_runs, bootstrap_cache, broker, live_session, local_sta
 from infra.settings import CHECKOUT, Settings, load_settings
 
 REPLAY_DAYS = 2
+BOOTSTRAP_DAYS = 7  # in its evaluation; each night's is over [training] report_days
 MAKES_ITSELF = ("complete_journey",)  # data sets that need nothing from outside
 STATE = ("lake", "lake_snapshots", "encoders", "codebooks", "maturity_state", "checkpoints", "predictions", "models",
          "serving", "reports", "runs", "kafka", "valkey", "feast", "airflow", "run", "data_docs", "demo")
@@ -162,7 +163,7 @@ def command(module: str, *arguments: str) -> None:
             "Mend the cause and run `make demo` again: it goes on at this step")
 
 
-def dag(dag_id: str, **conf: str) -> None:
+def dag(dag_id: str, **conf: str | int) -> None:
     """Trigger a DAG in Airflow and follow it to its end."""
     run_id = airflow_runs.trigger(dag_id, conf)
     airflow_runs.wait(dag_id, run_id, on_task=tell)
@@ -189,7 +190,7 @@ def bootstrap(plan: Plan) -> None:
         codebook = live_codebook(settings.layout)
         command("features.materialize", "--as-of", str(plan.replay_from), "--codebook", codebook)
         return
-    dag("bootstrap", **{"from": str(plan.first), "as_of": str(plan.replay_from)})
+    dag("bootstrap", **{"from": str(plan.first), "as_of": str(plan.replay_from)}, days=BOOTSTRAP_DAYS)
     bootstrap_cache.keep(settings, name)
 
 

@@ -93,11 +93,11 @@ def test_a_run_writes_its_days_and_the_state_of_their_end_and_changes_neither_wh
     assert state["hour_counts"] == [("i1", ms("01-03 10:00"), 1, 1), ("i2", ms("01-09 23:00"), 1, 0)]
     assert state["pending"] == [("d", "impression", "i2", ms("01-10 00:01"), ms("01-09 23:59"))]
     assert state["seen"] == [("a", "i1", ms("01-03 10:00:05")), ("b", "i1", ms("01-03 12:00")),
-                             ("c", "i2", ms("01-09 23:00")), ("d", "i2", ms("01-09 23:59"))]
+                             ("c", "i2", ms("01-09 23:00")), ("d", "i2", ms("01-09 23:59")), ("o", "i1", ms("01-03 10:00:08"))]
     assert state["last_rows"] == [("i1", ms("01-03 10:00:10"), 1, 1), ("i2", ms("01-09 23:00:10"), 1, 0)]
     manifest = read_manifest(folder, kind="maturity_state", verify=True)
     assert (manifest["as_of"], manifest["watermark_ms"]) == ("2026-01-10", ms("01-10 00:00"))
-    assert manifest["rows"] == {"hour_counts": 2, "pending": 1, "seen": 4, "last_rows": 2}
+    assert manifest["rows"] == {"hour_counts": 2, "pending": 1, "seen": 5, "last_rows": 2}
 
     written = home.rows(TABLE_MATURITY_REBUILT, *ROW, "ds")
     home.run(item_stats, "2026-01-09", "2026-01-10")
