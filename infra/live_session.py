@@ -23,6 +23,8 @@ CANDIDATES = 100
 RANK_CALLS = 200
 CLICK_WAVES = (2, 10, 40)
 IMPRESSIONS_PER_CLICK = 4
+CONSTRUCTED = ("That clicks lower the score is the data's doing: with constructed impressions, a day's responses leave fewer "
+               "for the rest of it (infra/datasets/README.md)")
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Live:
     seconds_to_sid: float = 0.0
     steps: list[dict[str, Any]] = field(default_factory=list)
     rank_ms: dict[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 class Sender:
@@ -95,8 +98,8 @@ def main(settings: Settings) -> None:
     p50, p99 = live.rank_ms["p50"], live.rank_ms["p99"]
     print(f"        rank of {CANDIDATES} candidates over HTTP: p50 {p50:.1f} ms, p99 {p99:.1f} ms ({RANK_CALLS} calls)")
     if read_manifest(settings.layout.dataset(settings.data.dataset), kind="dataset").get("negatives"):
-        print("        That clicks lower the score is the data set's doing: its impressions are constructed so that\n"
-              "        responses of a day leave fewer for the rest of it (infra/datasets/README.md)")
+        live.note = CONSTRUCTED
+        print(f"        {live.note}")
     folder = settings.home / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "live.json", vars(live))

@@ -63,6 +63,27 @@ def codebook_health(vectors: np.ndarray, quantiser: Quantiser, reconstruction: n
     }
 
 
+def opq_health(vectors: np.ndarray, quantiser: Quantiser, reconstruction: np.ndarray) -> dict[str, Any]:
+    """Figures of the OPQ codes over the distinct contents: as a level has, for each part; and of SMILE's SID, the RQ levels
+    before the OPQ with the OPQ's codes: how many contents share one, and what it explains.
+
+    Args:
+      vectors, reconstruction: float32[n, D]; the reconstruction is of SMILE's SID.
+    """
+    opq = quantiser.opq
+    found = quantise(quantiser.latents(vectors), quantiser.codebooks[:opq.after])
+    left = found.residuals[:, opq.after]
+    codes = opq.encode(left).codes
+    parts, size, _ = opq.codebooks.shape
+    rotated = np.split(left @ opq.rotation, parts, axis=1)
+    contents_in = np.unique(np.concatenate([found.codes, codes], axis=1), axis=0, return_counts=True)[1]
+    error = np.square(reconstruction - vectors).sum(axis=1).mean()
+    variance = np.square(vectors - vectors.mean(axis=0)).sum(axis=1).mean()
+    return {"levels": [level_health(codes[:, n], rotated[n], size) for n in range(parts)],
+            "collision_rate_contents": float(contents_in[contents_in > 1].sum() / len(vectors)),
+            "explained_variance": float(1 - error / variance) if variance > 0 else 1.0}
+
+
 def level_health(codes: np.ndarray, residuals: np.ndarray, size: int) -> dict[str, Any]:
     usable = min(size, len(np.unique(residuals, axis=0)))
     count = np.bincount(codes, minlength=size)
@@ -128,6 +149,9 @@ def check_health(health: Mapping[str, Any], limits: HealthLimits | None = None) 
     faults = [f"level {n + 1} uses {level['used']} of {level['usable']} codes, {level['coverage']:.1%}, at least "
               f"{limits.min_coverage:.0%} expected" for n, level in enumerate(health["levels"])
               if not level["coverage"] >= limits.min_coverage]
+    faults += [f"OPQ part {n + 1} uses {part['used']} of {part['usable']} codes, {part['coverage']:.1%}, at least "
+               f"{limits.min_coverage:.0%} expected" for n, part in enumerate(health.get("opq", {"levels": []})["levels"])
+               if not part["coverage"] >= limits.min_coverage]
     first = health["levels"][0]
     if not first["perplexity_share"] >= limits.min_level_1_perplexity:
         faults.append(f"level 1 perplexity is {first['perplexity']:.1f} of {first['usable']}, at least "

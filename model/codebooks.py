@@ -18,6 +18,7 @@ from features.errors import ArtefactError
 from features.layout import Layout
 from features.live_codebook import live_codebook_in
 from model.codebook_health import check_health
+from model.codebook_presets import refuse_other_sizes
 from model.codebook_uses import uses
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -37,13 +38,14 @@ def publish(layout: Layout, version: str, seen: str | None) -> None:
     """Make a whole, verified, healthy codebook live in the place of `seen`, what `live_now` said when the caller decided.
 
     Raises ArtefactError: the folder is absent, half-written, altered, never judged or no codebook, another codebook became
-    live since, or the disk is full; DataError: its health is beyond a limit. Then the old version stays live.
+    live since, or the disk is full; DataError: its health is beyond a limit; ConfigError: SIDs of
+    other sizes than the rankers read. Then the old version stays live.
     """
     check_name(version)
     folder = layout.codebook(version)
     with changing(layout):
         manifest = read_manifest(folder, kind="codebook")
-        ContentEncoder.load(folder)
+        refuse_other_sizes(*ContentEncoder.load(folder).quantiser.codebooks.shape[:2])
         if "health" not in manifest:
             raise ArtefactError(f"codebook {version} was never judged (its manifest has no health): train it again")
         check_health(manifest["health"])

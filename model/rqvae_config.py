@@ -31,8 +31,5 @@ class RqVaeConfig:
         faults = [f"{name} must be positive, got {getattr(self, name)}" for name in positive if getattr(self, name) <= 0]
         at_least_0 = ("commit_loss_weight", "sinkhorn_iterations", "seed")
         faults += [f"{name} must not be negative, got {getattr(self, name)}" for name in at_least_0 if getattr(self, name) < 0]
-        if (self.levels, self.codes) != (NUM_LEVELS, CODEBOOK_SIZE):
-            faults.append(f"[codebook] levels x codes must be {NUM_LEVELS} x {CODEBOOK_SIZE}, the shape of the rankers' inputs "
-                          f"(features/spec.py), got {self.levels} x {self.codes}")
         if faults:
             raise ConfigError("; ".join(faults))

@@ -1,6 +1,10 @@
-"""Train the RQ-VAE on an encoder's vectors, judge it, export it: encoders/<V> -> codebooks/cb-<as-of>.
+"""Train a quantiser on an encoder's vectors, judge it, export it: encoders/<V> -> codebooks/cb-<as-of>[-<preset>].
 
     python -m model.train_rqvae --as-of 2026-11-22 --encoder enc-2026-11-22 --publish
+    python -m model.train_rqvae --as-of 2026-11-22 --encoder enc-2026-11-22 --preset smile
+
+--preset gatesid (the default): an RQ-VAE of the settings' sizes, 4 x 256. saviorrec: an RQ-VAE of 8 x 2048, to be judged;
+it cannot be served. smile: RQ-OPQ, 4 x 256 by residual k-means, and OPQ codes of what the first three levels leave over.
 
 A collapsed codebook is refused with the figure that says so (exit code 4), and nothing is written. `--publish` makes the
 version live: the stream gives new items SIDs of it from then on.
@@ -9,7 +13,7 @@ version live: the stream gives new items SIDs of it from then on.
 import argparse
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,27 +24,30 @@ import tensorflow as tf
 from features.artefacts import new_artefact, read_manifest, write_json
 from features.clock import parse_as_of
 from features.content import TEXT_TOKEN
-from features.encoder import CODEBOOKS_FILE, CONFIG_FILE, ContentEncoder, Quantiser
+from features.encoder import CODEBOOKS_FILE, CONFIG_FILE, OPQ_FILE, ROTATION_FILE, ContentEncoder, Quantiser
 from features.errors import GatesidError
 from features.fusion import fuse
 from features.layout import Layout
 from infra.settings import load_settings
-from model.codebook_health import check_health, co_click_figures, co_click_line, codebook_health, limits_json
+from model.codebook_health import check_health, co_click_figures, co_click_line, codebook_health, limits_json, opq_health
+from model.codebook_presets import GATESID, PRESETS, quantiser_name, refuse_other_sizes
 from model.codebooks import live_now, publish, refuse_retired
 from model.corpus import Corpus, read_corpus
+from model.opq_training import RqOpq, RqOpqConfig, train_rq_opq
 from model.rerun import already_made
 from model.rqvae import RqVae
 from model.rqvae_config import RqVaeConfig
 from model.rqvae_training import train_rqvae
 
 
-def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqVaeConfig) -> str:
-    """Train, judge and write codebooks/cb-<as_of>; returns the version.
+def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqVaeConfig | RqOpqConfig,
+                  preset: str = GATESID) -> str:
+    """Train, judge and write codebooks/cb-<as_of>, or cb-<as_of>-<preset>; returns the version.
 
     Raises DataError: the codebook is collapsed. ArtefactError: the encoder is not whole, or another codebook of that day
     exists or was retired.
     """
-    version = f"cb-{as_of}"
+    version = f"cb-{as_of}" if preset == GATESID else f"cb-{as_of}-{preset}"
     folder, source = layout.codebook(version), layout.encoder(encoder_version)
     refuse_retired(layout, version)
     inputs = {"as_of": as_of.isoformat(), "encoder": encoder_version, "config": asdict(config)}
@@ -52,39 +59,65 @@ def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqV
     first = date.fromisoformat(made_by["from"]) if made_by["from"] else None
     corpus = read_corpus(layout, as_of, first, encoder.schema)
     vectors = fuse(corpus.tokens, encoder.weights, encoder.config)
-    model = train_rqvae(vectors, corpus.pairs.train, config)
+    if isinstance(config, RqOpqConfig):
+        model: RqVae | RqOpq = train_rq_opq(vectors, config)
+    else:
+        model = train_rqvae(vectors, corpus.pairs.train, config)
     health = judge(model, vectors, corpus)
-    with new_artefact(folder, kind="codebook", **inputs, reads=corpus.reads, rows=corpus.rows, alignment=made_by["alignment"],
-                      health=health) as draft:
+    with new_artefact(folder, kind="codebook", **inputs, quantiser=quantiser_name(config), reads=corpus.reads, rows=corpus.rows,
+                      alignment=made_by["alignment"], health=health) as draft:
         write_codebook(draft.path, source, model.quantiser())
         write_json(draft.path / "health.json", health)
     return version
 
 
-def judge(model: RqVae, vectors: np.ndarray, corpus: Corpus) -> dict[str, Any]:
+def judge(model: RqVae | RqOpq, vectors: np.ndarray, corpus: Corpus) -> dict[str, Any]:
     """The health report. Raises DataError: a figure is beyond its limit."""
     reconstruction = model.reconstruct(vectors)
     health = codebook_health(vectors, model.quantiser(), reconstruction, corpus.catalogue.content_rows)
     titles = corpus.tokens.texts[corpus.tokens.text_rows[:, TEXT_TOKEN]]
-    health["co_click"] = co_click_figures(
-        corpus.pairs.held_out.rows, text=titles, encoder=vectors, reconstruction=reconstruction)
+    spaces = {"text": titles, "encoder": vectors, "reconstruction": reconstruction}
+    if isinstance(model, RqOpq):
+        spaces["opq_reconstruction"] = model.reconstruct_fine(vectors)
+        health["opq"] = opq_health(vectors, model.quantiser(), spaces["opq_reconstruction"])
+    health["co_click"] = co_click_figures(corpus.pairs.held_out.rows, **spaces)
     health["limits"] = limits_json()
     print("codebook | perplexity " + " ".join(f"{level['perplexity']:.0f}/{level['usable']}" for level in health["levels"]) +
           " | coverage " + " ".join(f"{level['coverage']:.1%}" for level in health["levels"]) +
           f" | collisions items {health['collision_rate_items']:.1%} contents {health['collision_rate_contents']:.1%}"
           f" | explained {health['explained_variance']:.1%}", flush=True)
+    if "opq" in health:
+        print("opq | perplexity " + " ".join(f"{part['perplexity']:.0f}/{part['usable']}" for part in health["opq"]["levels"]) +
+              f" | collisions of three RQ and the OPQ codes {health['opq']['collision_rate_contents']:.1%}"
+              f" | explained {health['opq']['explained_variance']:.1%}", flush=True)
     print(co_click_line(health["co_click"]), flush=True)
     check_health(health)
     return health
 
 
 def write_codebook(folder: Path, encoder: Path, quantiser: Quantiser) -> None:
-    """The encoder's files and the RQ-VAE's inference half: all that a SID needs, in one folder."""
+    """The encoder's files and the quantiser's inference half: all that a SID needs, in one folder."""
     for file in [encoder / CONFIG_FILE, *sorted(encoder.glob("encoder.*.npy"))]:
         shutil.copyfile(file, folder / file.name)
     for name, array in quantiser.weights.items():
         np.save(folder / f"rqvae.{name}.npy", array, allow_pickle=False)
     np.save(folder / CODEBOOKS_FILE, quantiser.codebooks, allow_pickle=False)
+    if quantiser.opq is not None:
+        np.save(folder / ROTATION_FILE, quantiser.opq.rotation, allow_pickle=False)
+        np.save(folder / OPQ_FILE, quantiser.opq.codebooks, allow_pickle=False)
+
+
+def configured(given: argparse.Namespace, sizes: CodebookSettings) -> RqVaeConfig | RqOpqConfig:
+    """The preset with what was given. Raises ConfigError: sizes that do not fit, also to publish a codebook nobody reads."""
+    config = PRESETS[given.preset]
+    if given.preset == GATESID:
+        refuse_other_sizes(sizes.levels, sizes.codes)
+        config = replace(config, levels=sizes.levels, codes=sizes.codes, width=sizes.width)
+    if given.publish:
+        refuse_other_sizes(config.levels, config.codes)
+    if isinstance(config, RqVaeConfig):
+        config = replace(config, epochs=given.epochs)
+    return replace(config, seed=given.seed)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,17 +125,17 @@ def main(argv: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--as-of", required=True, metavar="D", help="days before D are known, D excluded")
     parser.add_argument("--encoder", required=True, metavar="V", help="a version under <home>/encoders")
+    parser.add_argument("--preset", choices=PRESETS, default=GATESID, help="default: %(default)s")
     parser.add_argument("--publish", action="store_true", help="make it the live codebook")
     parser.add_argument("--seed", type=int, default=RqVaeConfig.seed)
-    parser.add_argument("--epochs", type=int, default=RqVaeConfig.epochs, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=RqVaeConfig.epochs, help="of an RQ-VAE (default: %(default)s)")
     given = parser.parse_args(argv)
     try:
         tf.config.experimental.enable_op_determinism()
         settings = load_settings()
-        sizes = settings.codebook
-        config = RqVaeConfig(sizes.levels, sizes.codes, sizes.width, seed=given.seed, epochs=given.epochs)
+        config = configured(given, settings.codebook)
         seen = live_now(settings.layout)
-        version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config)
+        version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config, given.preset)
         if given.publish:
             publish(settings.layout, version, seen)
             print(f"codebook {version} is live", flush=True)

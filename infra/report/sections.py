@@ -127,7 +127,8 @@ def live(home: Path) -> str:
         title, paragraph(f"“{seen['item']['title']}”, ranked for user {seen['user_id']}: its SID was readable after "
                          f"{seen['seconds_to_sid']:.2f} s. Ranking {rank['candidates']} candidates over HTTP took "
                          f"{rank['p50']:.1f} ms (p50) and {rank['p99']:.1f} ms (p99) over {rank['calls']} calls."),
-        table(["moment", "SID", "seen", "taken", "gate", "score", "place"], rows), drawn(plots.live(seen["steps"])))
+        table(["moment", "SID", "seen", "taken", "gate", "score", "place"], rows), paragraph(seen["note"]),
+        drawn(plots.live(seen["steps"])))
 
 
 def lineage(layout: Layout) -> str:
@@ -137,11 +138,13 @@ def lineage(layout: Layout) -> str:
         run = json.loads(path.read_text())
         rows.append([path.parent.name, path.stem, versions(run.get("reads")), versions(run.get("writes")),
                      run.get("seconds", "–")])
-    for kind in ("encoders", "codebooks", "models/*", "serving/*"):
+    for kind in ("maturity_state", "encoders", "codebooks", "checkpoints/*", "models/*", "serving/*"):
         for path in sorted(layout.home.glob(f"{kind}/*/manifest.json")):
             made = json.loads(path.read_text())
-            rows.append([made["kind"], path.parent.relative_to(layout.home).as_posix(), versions(made.get("reads")),
-                         f"{len(made['files'])} files", "–"])
+            artefacts = [made[name] for name in ("encoder", "codebook_version") if made.get(name)]
+            artefacts += [made["checkpoint"]["path"]] if "checkpoint" in made else []
+            rows.append([made["kind"], path.parent.relative_to(layout.home).as_posix(),
+                         ", ".join([versions(made.get("reads")), *artefacts]), f"{len(made['files'])} files", "–"])
     return section("Lineage", paragraph("Every artefact with the versions it was made from; its manifest holds the rest."),
                    table(["what", "as of / version", "read", "wrote", "seconds"], rows))
 
