@@ -14,11 +14,11 @@ from pathlib import Path
 
 from features.artefacts import MANIFEST, read_manifest, sync, write_json
 from features.encoder import ContentEncoder
-from features.errors import ArtefactError
+from features.errors import ArtefactError, ConfigError
 from features.layout import Layout
 from features.live_codebook import live_codebook_in
+from features.spec import CODEBOOK_SIZE, NUM_LEVELS
 from model.codebook_health import check_health
-from model.codebook_presets import refuse_other_sizes
 from model.codebook_uses import uses
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -127,3 +127,10 @@ def sweep(layout: Layout) -> None:
 def check_name(version: str) -> None:
     if not NAME.fullmatch(version):
         raise ArtefactError(f"expected a codebook version such as cb-2026-11-22, got {version!r}")
+
+
+def refuse_other_sizes(levels: int, codes: int) -> None:
+    """Raises ConfigError: a SID of these sizes fits neither the tables nor the rankers' inputs."""
+    if (levels, codes) != (NUM_LEVELS, CODEBOOK_SIZE):
+        raise ConfigError(f"levels x codes must be {NUM_LEVELS} x {CODEBOOK_SIZE}, the shape of the rankers' inputs "
+                          f"(features/spec.py), got {levels} x {codes}: it can be trained and judged (--preset), not served")

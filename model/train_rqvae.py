@@ -28,10 +28,10 @@ from features.encoder import CODEBOOKS_FILE, CONFIG_FILE, OPQ_FILE, ROTATION_FIL
 from features.errors import GatesidError
 from features.fusion import fuse
 from features.layout import Layout
-from infra.settings import load_settings
+from infra.settings import CodebookSettings, load_settings
 from model.codebook_health import check_health, co_click_figures, co_click_line, codebook_health, limits_json, opq_health
-from model.codebook_presets import GATESID, PRESETS, quantiser_name, refuse_other_sizes
-from model.codebooks import live_now, publish, refuse_retired
+from model.codebook_presets import GATESID, PRESETS, quantiser_name
+from model.codebooks import live_now, publish, refuse_other_sizes, refuse_retired
 from model.corpus import Corpus, read_corpus
 from model.opq_training import RqOpq, RqOpqConfig, train_rq_opq
 from model.rerun import already_made

@@ -187,7 +187,7 @@ HEALTHY = {
 
 @pytest.fixture
 def write_codebook():
-    """write_codebook(layout, version): a whole codebook folder of small arrays; `manifest` replaces entries of its manifest."""
+    """write_codebook(layout, version, levels=4): a whole codebook folder of small arrays; the rest goes into its manifest."""
     import json
 
     from features.artefacts import new_artefact
@@ -196,7 +196,7 @@ def write_codebook():
     from features.fusion import FusionConfig, weight_shapes
     from features.text_vectors import TEXT_MODEL
 
-    def write(layout, version, **manifest):
+    def write(layout, version, levels=4, **manifest):
         schema, config = learn_schema([ItemContent("oats", {})]), FusionConfig(8, 2, 1, 8, 8)
         given = {"as_of": "2026-11-22", "encoder": "enc-1", "health": HEALTHY} | manifest
         with new_artefact(layout.codebook(version), kind="codebook", **given) as draft:
@@ -204,7 +204,7 @@ def write_codebook():
                 {"text_model": TEXT_MODEL, "fusion": config.__dict__, "schema": schema_to_json(schema)}))
             shapes = {f"encoder.{name}": shape for name, shape in weight_shapes(config, schema).items()}
             shapes |= {"rqvae.input_mean": (8,), "rqvae.input_scale": (8,), "rqvae.in_kernel": (8, 4), "rqvae.in_bias": (4,),
-                       "rqvae.out_kernel": (4, 2), "rqvae.out_bias": (2,), "codebooks": (4, 256, 2)}
+                       "rqvae.out_kernel": (4, 2), "rqvae.out_bias": (2,), "codebooks": (levels, 256, 2)}
             for name, shape in shapes.items():
                 np.save(draft.path / f"{name}.npy", np.ones(shape, np.float32))
 

@@ -5,6 +5,7 @@ import pytest
 
 from features.encoder import Quantiser
 from features.errors import DataError
+from features.sid import Opq
 from model.codebook_health import (
     HealthLimits,
     check_health,
@@ -13,6 +14,7 @@ from model.codebook_health import (
     codebook_health,
     hit_at,
     level_health,
+    opq_health,
     pair_auc,
 )
 
@@ -108,3 +110,21 @@ def test_a_collapsed_codebook_is_refused_and_the_figure_named(broken, message):
 def test_every_figure_beyond_its_limit_is_named():
     with pytest.raises(DataError, match="level 1 uses 250.*level 1 perplexity.*share a SID.*explain"):
         check_health(HEALTHY, HealthLimits(0.99, 0.99, 0.01, 0.99))
+
+
+def test_opq_figures_by_hand():
+    vectors = np.array([[0.0, 0.0], [0.0, 1.0], [4.0, 0.0], [4.0, 0.1]], np.float32)
+    rq = np.array([[[0.0, 0.0], [4.0, 0.0]]], np.float32)
+    opq = Opq(np.eye(2, dtype=np.float32), np.array([[[0.0], [9.0]], [[0.0], [1.0]]], np.float32), after=1)
+    eye = plain_quantiser(rq)
+    health = opq_health(vectors, Quantiser(eye.weights, rq, opq), vectors)
+    assert [part["used"] for part in health["levels"]] == [1, 2]
+    assert [part["usable"] for part in health["levels"]] == [1, 2]  # nothing is left over of the first half
+    assert health["collision_rate_contents"] == 0.5  # the third and the fourth
+    assert health["explained_variance"] == 1
+
+
+def test_a_dead_opq_part_is_named():
+    dead = HEALTHY["levels"][0] | {"used": 9, "coverage": 0.03}
+    with pytest.raises(DataError, match="OPQ part 2 uses 9 of 256 codes"):
+        check_health(HEALTHY | {"opq": {"levels": [HEALTHY["levels"][0], dead]}})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import ArtefactError, DataError
+from features.errors import ArtefactError, ConfigError, DataError
 from features.layout import Layout
 from features.live_codebook import live_codebook
 from model import codebooks
@@ -71,6 +71,13 @@ def test_what_was_never_judged_or_is_collapsed_is_not_published(layout, write_co
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtefactError, match="never judged"):
         publish(layout, "cb-2", None)
+    assert live_now(layout) is None
+
+
+def test_a_codebook_of_sizes_that_no_ranker_reads_is_not_published(layout, write_codebook):
+    write_codebook(layout, "cb-8", levels=8)
+    with pytest.raises(ConfigError, match="must be 4 x 256.*got 8 x 256"):
+        publish(layout, "cb-8", None)
     assert live_now(layout) is None
 
 

@@ -95,6 +95,37 @@ def test_it_judges_writes_and_publishes_and_a_second_run_does_nothing(layout, ca
                                   ContentEncoder.load(layout.encoder("enc-2026-01-03")).embed([ItemContent("milk", {})]))
 
 
+def test_the_preset_smile_adds_opq_codes_and_reads_like_any_codebook(layout, capsys):
+    assert main([*RUN, "--preset", "smile"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "cb-2026-01-03-smile"
+    assert "opq | perplexity" in out
+    folder = layout.codebook("cb-2026-01-03-smile")
+    manifest = read_manifest(folder, kind="codebook", verify=True)
+    assert manifest["quantiser"] == "rq_opq"
+    assert manifest["config"]["opq_after"] == 3
+    assert set(manifest["health"]["co_click"]["hit_at_30"]) == {"text", "encoder", "reconstruction", "opq_reconstruction"}
+    assert np.load(folder / "codebooks.npy", allow_pickle=False).shape == (4, 256, 64)
+    encoder = ContentEncoder.load(folder)
+    assert encoder.codes([ItemContent("oats small plain", {"food": "oats"})]).shape == (1, 4)
+    assert encoder.quantiser.opq_codes(encoder.embed([ItemContent("milk", {}), ItemContent("oats", {})])).shape == (2, 2)
+    assert main([*RUN, "--preset", "smile"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_sizes_that_no_ranker_reads_are_not_published(layout, capsys):
+    assert main([*RUN, "--preset", "saviorrec", "--publish"]) == 3
+    assert "got 8 x 2048: it can be trained and judged (--preset), not served" in capsys.readouterr().err
+    assert not layout.codebook("cb-2026-01-03-saviorrec").exists()
+
+
+def test_the_name_of_a_retired_codebook_is_not_given_again(layout, capsys):
+    version = "cb-2026-01-09"
+    layout.codebook(f".retired-{version}").mkdir(parents=True)
+    assert main(["--as-of", "2026-01-09", "--encoder", "enc-2026-01-03"]) == 5
+    assert "its SIDs are still in the lake" in capsys.readouterr().err
+
+
 def test_an_absent_or_altered_encoder_is_refused(layout, capsys):
     assert main(["--as-of", "2026-01-04", "--encoder", "enc-none"]) == 5
     assert "absent or half-written" in capsys.readouterr().err
