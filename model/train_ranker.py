@@ -41,6 +41,7 @@ from model.content_vectors import content_tables, give_content
 from model.dataset import Arrays, Day, PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
 from model.learner import Learner
 from model.metrics import auc, gauc
+from model.opq_codes import has_opq, reads_opq, take_opq_codebooks, with_opq_codes
 from model.predictions import write_day
 from model.rankers.assemblies import refuse_missing_codes
 from model.rankers.trunk import TableSizes
@@ -89,8 +90,14 @@ def run(job: Job, say=print) -> Path:
     if job.codebook is not None:
         table[TABLE_SEMANTIC_IDS] = job.table(TABLE_SEMANTIC_IDS)
         codes = read_codes(table[TABLE_SEMANTIC_IDS], table[TABLE_ITEM_INDEX], job.codebook)
+    opq = reads_opq(job.network.ranker) and has_opq(job.layout, job.codebook)
+    if opq:
+        table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
+        codes = with_opq_codes(codes, job.layout, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
     refuse_missing_codes(job.network.ranker, codes.shape[1], job.codebook)
     learner, first, progress = begin(job, sizes, say)
+    if opq:
+        take_opq_codebooks(learner.ranker, job.layout, job.codebook)
     if content_tables(learner.ranker):
         table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
         added = give_content(

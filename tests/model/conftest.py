@@ -187,7 +187,8 @@ HEALTHY = {
 
 @pytest.fixture
 def write_codebook():
-    """write_codebook(layout, version, levels=4): a whole codebook folder of small arrays; the rest goes into its manifest."""
+    """write_codebook(layout, version, levels=4, arrays={name: values}): a whole codebook folder of small arrays, those given
+    among them; the rest goes into its manifest."""
     import json
 
     from features.artefacts import new_artefact
@@ -196,7 +197,7 @@ def write_codebook():
     from features.fusion import FusionConfig, weight_shapes
     from features.text_vectors import TEXT_MODEL
 
-    def write(layout, version, levels=4, **manifest):
+    def write(layout, version, levels=4, arrays=None, **manifest):
         schema, config = learn_schema([ItemContent("oats", {})]), FusionConfig(8, 2, 1, 8, 8)
         given = {"as_of": "2026-11-22", "encoder": "enc-1", "health": HEALTHY} | manifest
         with new_artefact(layout.codebook(version), kind="codebook", **given) as draft:
@@ -207,5 +208,7 @@ def write_codebook():
                        "rqvae.out_kernel": (4, 2), "rqvae.out_bias": (2,), "codebooks": (levels, 256, 2)}
             for name, shape in shapes.items():
                 np.save(draft.path / f"{name}.npy", np.ones(shape, np.float32))
+            for name, values in (arrays or {}).items():
+                np.save(draft.path / f"{name}.npy", np.asarray(values, np.float32))
 
     return write
