@@ -58,6 +58,10 @@ class RqOpq:
                    "in_bias": np.zeros(2 * width, np.float32), "out_kernel": np.concatenate([eye, -eye]), "out_bias": zeros}
         return Quantiser(weights, self.codebooks, self.opq)
 
+    def rename(self, places: np.ndarray) -> None:
+        """Give each code of a level another number: code k becomes what `places[level, k]` was. OPQ codes keep theirs."""
+        self.codebooks = np.stack([book[place] for book, place in zip(self.codebooks, places, strict=True)])
+
     def reconstruct(self, vectors: np.ndarray) -> np.ndarray:
         """float32[n, D]: the sum of the RQ codes' vectors."""
         return quantise(vectors, self.codebooks).quantised

@@ -64,6 +64,10 @@ class RqVae(tf.Module):
         weights = {name: tf.convert_to_tensor(getattr(self, name)).numpy() for name in ENC_WEIGHTS}
         return Quantiser(weights, self.codebooks.numpy())
 
+    def rename(self, places: np.ndarray) -> None:
+        """Give each code of a level another number: code k becomes what `places[level, k]` was."""
+        self.codebooks.assign(np.stack([book[place] for book, place in zip(self.codebooks.numpy(), places, strict=True)]))
+
     def reconstruct(self, vectors: np.ndarray) -> np.ndarray:
         """float32[n, D]: Dec of the nearest codes' sum."""
         exported = self.quantiser()

@@ -6,6 +6,8 @@
 --preset gatesid (the default): an RQ-VAE of the settings' sizes, 4 x 256. saviorrec: an RQ-VAE of 8 x 2048, to be judged;
 it cannot be served. smile: RQ-OPQ, 4 x 256 by residual k-means, and OPQ codes of what the first three levels leave over.
 
+--match-to V names the codes after those of codebook V, so that as many of its items as possible keep theirs, level by level.
+
 A collapsed codebook is refused with the figure that says so (exit code 4), and nothing is written. `--publish` makes the
 version live: the stream gives new items SIDs of it from then on.
 """
@@ -30,6 +32,7 @@ from features.fusion import fuse
 from features.layout import Layout
 from infra.settings import CodebookSettings, load_settings
 from model.codebook_health import check_health, co_click_figures, co_click_line, codebook_health, limits_json, opq_health
+from model.codebook_matching import match_to
 from model.codebook_presets import GATESID, PRESETS, quantiser_name
 from model.codebooks import live_now, publish, refuse_other_sizes, refuse_retired
 from model.corpus import Corpus, read_corpus
@@ -41,7 +44,7 @@ from model.rqvae_training import train_rqvae
 
 
 def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqVaeConfig | RqOpqConfig,
-                  preset: str = GATESID) -> str:
+                  preset: str = GATESID, matched_to: str | None = None) -> str:
     """Train, judge and write codebooks/cb-<as_of>, or cb-<as_of>-<preset>; returns the version.
 
     Raises DataError: the codebook is collapsed. ArtefactError: the encoder is not whole, or another codebook of that day
@@ -50,7 +53,7 @@ def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqV
     version = f"cb-{as_of}" if preset == GATESID else f"cb-{as_of}-{preset}"
     folder, source = layout.codebook(version), layout.encoder(encoder_version)
     refuse_retired(layout, version)
-    inputs = {"as_of": as_of.isoformat(), "encoder": encoder_version, "config": asdict(config)}
+    inputs = {"as_of": as_of.isoformat(), "encoder": encoder_version, "config": asdict(config), "matched_to": matched_to}
     if already_made(folder, "codebook", inputs):
         print(f"codebook {version} exists, made from the same inputs: nothing to do", flush=True)
         return version
@@ -63,12 +66,25 @@ def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqV
         model: RqVae | RqOpq = train_rq_opq(vectors, config)
     else:
         model = train_rqvae(vectors, corpus.pairs.train, config)
-    health = judge(model, vectors, corpus)
+    stability = {} if matched_to is None else {"churn": rename_after(layout, matched_to, model, vectors, corpus)}
+    health = judge(model, vectors, corpus) | stability
     with new_artefact(folder, kind="codebook", **inputs, quantiser=quantiser_name(config), reads=corpus.reads, rows=corpus.rows,
                       alignment=made_by["alignment"], health=health) as draft:
         write_codebook(draft.path, source, model.quantiser())
         write_json(draft.path / "health.json", health)
     return version
+
+
+def rename_after(layout: Layout, version: str, model: RqVae | RqOpq, vectors: np.ndarray, corpus: Corpus) -> dict[str, Any]:
+    """Rename the model's codes after a published codebook's; the churn before and after. Raises as `match_to`."""
+    quantiser = model.quantiser()
+    codes = quantiser.codes(vectors)[corpus.catalogue.content_rows]
+    places, figures = match_to(layout, version, corpus.catalogue.item_ids, codes, quantiser.codebooks.shape[1])
+    model.rename(places)
+    for name in ("as_trained", "matched"):
+        print(f"churn to {version}, {name}: " + " ".join(f"{share:.1%}" for share in figures[name]["by_level"]) +
+              f" | anywhere {figures[name]['anywhere']:.1%}", flush=True)
+    return figures
 
 
 def judge(model: RqVae | RqOpq, vectors: np.ndarray, corpus: Corpus) -> dict[str, Any]:
@@ -126,6 +142,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--as-of", required=True, metavar="D", help="days before D are known, D excluded")
     parser.add_argument("--encoder", required=True, metavar="V", help="a version under <home>/encoders")
     parser.add_argument("--preset", choices=PRESETS, default=GATESID, help="default: %(default)s")
+    parser.add_argument("--match-to", metavar="V", help="a codebook with published SIDs, whose code numbers are kept")
     parser.add_argument("--publish", action="store_true", help="make it the live codebook")
     parser.add_argument("--seed", type=int, default=RqVaeConfig.seed)
     parser.add_argument("--epochs", type=int, default=RqVaeConfig.epochs, help="of an RQ-VAE (default: %(default)s)")
@@ -135,7 +152,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = load_settings()
         config = configured(given, settings.codebook)
         seen = live_now(settings.layout)
-        version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config, given.preset)
+        version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config, given.preset, given.match_to)
         if given.publish:
             publish(settings.layout, version, seen)
             print(f"codebook {version} is live", flush=True)

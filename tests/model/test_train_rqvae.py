@@ -113,6 +113,27 @@ def test_the_preset_smile_adds_opq_codes_and_reads_like_any_codebook(layout, cap
     assert "nothing to do" in capsys.readouterr().out
 
 
+def test_a_retrained_codebook_takes_over_the_old_ones_numbers(layout, capsys):
+    assert main([*RUN, "--seed", "1"]) == 0  # made above, or now
+    old = ContentEncoder.load(layout.codebook("cb-2026-01-03"))
+    contents = [ItemContent(title, {"food": FOODS[n // 9]}) for n, title in enumerate(TITLES)]
+    published = old.codes(contents)
+    write_deltalake(layout.table("semantic_ids"), pa.table({
+        "item_id": [f"i{n}" for n in range(len(TITLES))], "codes": pa.array(list(published), pa.list_(pa.int32())),
+        "assigned_at": pa.array([0] * len(TITLES), pa.timestamp("us", "UTC")),
+        "codebook_version": ["cb-2026-01-03"] * len(TITLES)}), partition_by=["codebook_version"], mode="overwrite")
+    again = ["--as-of", "2026-01-05", "--encoder", "enc-2026-01-03", "--epochs", "1", "--seed", "5"]
+    assert main([*again, "--match-to", "cb-2026-01-03"]) == 0
+    assert "churn to cb-2026-01-03, matched:" in capsys.readouterr().out
+    folder = layout.codebook("cb-2026-01-05")
+    churn = json.loads((folder / "health.json").read_text())["churn"]
+    assert churn["matched"]["by_level"][0] < churn["as_trained"]["by_level"][0]
+    new = ContentEncoder.load(folder).codes(contents)  # what will be assigned is what was measured
+    np.testing.assert_allclose((new != published).mean(axis=0), churn["matched"]["by_level"])
+    assert main([*again, "--match-to", "cb-none"]) == 5
+    assert "made from other inputs (matched_to: there 'cb-2026-01-03', asked 'cb-none')" in capsys.readouterr().err
+
+
 def test_sizes_that_no_ranker_reads_are_not_published(layout, capsys):
     assert main([*RUN, "--preset", "saviorrec", "--publish"]) == 3
     assert "got 8 x 2048: it can be trained and judged (--preset), not served" in capsys.readouterr().err
