@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.sid import Opq, SemanticId, decode, quantise
+from features.sid import Opq, SemanticId, decode, nearest_codes, quantise
 
 TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-9, "atol": 1e-11}}
 
@@ -150,3 +150,22 @@ def test_an_opq_that_does_not_fit_is_refused():
         Opq(eye, books).encode(np.zeros((2, 5)))
     with pytest.raises(ValueError, match="must be finite; rows"):
         Opq(eye, books).encode(np.full((1, 4), np.nan))
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays, st.sampled_from(["float32", "float64"]), st.sampled_from([1e-6, 1.0, 1e6]), st.booleans())
+def test_codes_are_those_of_the_differences_also_where_codes_are_a_rounding_apart(rng, dtype, scale, near):
+    codebook = rng.normal(size=(40, 8))
+    if near:  # each code has a twin at the distance of a few roundings, and rows lie in the middle
+        codebook[20:] = codebook[:20] * (1 + rng.integers(0, 4, (20, 1)) * np.finfo(dtype).eps)
+    x = np.concatenate([rng.normal(size=(50, 8)), (codebook[:20] + codebook[20:]) / 2, codebook[:5]])
+    x, codebook = (scale * x).astype(dtype), (scale * codebook).astype(dtype)
+    expected = np.square(x[:, None] - codebook).sum(axis=-1).argmin(axis=1)
+    np.testing.assert_array_equal(nearest_codes(x, codebook), expected)
+
+
+def test_numbers_too_large_for_a_product_are_decided_by_their_differences():
+    x = np.array([[3e25, 0], [0, 0]], np.float32)
+    codebook = np.array([[1, 0], [3e25, 0]], np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert nearest_codes(x, codebook).tolist() == [1, 0]
