@@ -28,7 +28,7 @@ with pipeline("bootstrap", DOC, params={
     "days": EVALUATED_DAYS,
 }) as dag:
     checked = [check("events"), check("items")]
-    co_click = command("co_click", "spark_jobs.co_click", *DAYS)
+    co_click = command("co_click", "spark_jobs.co_click", *DAYS, priority_weight=100)  # the longest way begins here
     rows = training_rows()
     train_encoder = command("train_encoder", "model.train_encoder", "--as-of", AS_OF, unless="params.codebook")
     train_rqvae = command("train_rqvae", "model.train_rqvae", "--as-of", AS_OF, "--encoder", result("train_encoder"),

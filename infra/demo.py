@@ -43,10 +43,6 @@ class Plan:
     def replay_from(self) -> date:
         return self.as_of - timedelta(days=REPLAY_DAYS)
 
-    @property
-    def nights(self) -> list[date]:
-        return [self.replay_from + timedelta(days=n + 1) for n in range(REPLAY_DAYS)]
-
 
 def plan_of(settings: Settings) -> Plan:
     """The data set's last `history_days`, or what it has. Raises DataError: fewer than four days."""
@@ -134,7 +130,6 @@ class Progress:
 
 
 def numbered(plan: Plan) -> list[tuple[str, Callable[[Plan], None]]]:
-    nights = ", ".join(night.isoformat() for night in plan.nights)
     return [
         ("Start Kafka, Valkey and Airflow", start_foundations),
         (f"Load {(plan.replay_from - plan.first).days} days of history into the lake (Delta)", load_history),
@@ -142,7 +137,7 @@ def numbered(plan: Plan) -> list[tuple[str, Callable[[Plan], None]]]:
         ("Seed the stream's state from Spark's rebuild", seed),
         ("Start the stream: maturity, lake and catalogue consumers", start_stream),
         (f"Replay the last {REPLAY_DAYS} days through Kafka in virtual time", replay),
-        (f"Nightly DAGs as of {nights}: pairs, SIDs, training, release", nightly),
+        ("Nightly DAGs for these days: pairs, SIDs, training, release", nightly),
         ("Compare every published maturity row with Spark's rebuild", verify),
         ("Start the model server and the ranking API", start_serving),
         ("Live: a product is born, is seen, is bought", live),
@@ -208,12 +203,10 @@ def replay(plan: Plan) -> None:
 
 
 def nightly(plan: Plan) -> None:
-    """Pairs night by night; each starts SIDs and then training by its asset, which run beside the next night's pairs."""
-    for night in plan.nights:
-        dag("co_click_mining", as_of=str(night))
-    for night in plan.nights:
-        airflow_runs.wait_for_asset_run("nightly_sids", str(night), on_task=tell)
-        airflow_runs.wait_for_asset_run("incremental_train", str(night), on_task=tell)
+    """One night for the days since the bootstrap: pairs, and by their assets SIDs and training."""
+    dag("co_click_mining", **{"from": str(plan.replay_from), "as_of": str(plan.as_of)})
+    airflow_runs.wait_for_asset_run("nightly_sids", str(plan.as_of), on_task=tell)
+    airflow_runs.wait_for_asset_run("incremental_train", str(plan.as_of), on_task=tell)
 
 
 def verify(plan: Plan) -> None:

@@ -25,6 +25,7 @@ from features.spec import contract_hash
 from spark_jobs import lake
 from spark_jobs.session import spark_session
 
+SHORT_DAYS = 14
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -115,7 +116,8 @@ def run_jobs(jobs: Sequence[tuple[str, Work, argparse.Namespace]], load_settings
     try:
         ranges = [day_range(arguments) for _, _, arguments in jobs]
         settings = load_settings()
-        spark = spark_session("+".join(job for job, _, _ in jobs), settings, find_jars(settings.home))
+        short = all((as_of - first).days <= SHORT_DAYS for first, as_of in ranges)
+        spark = spark_session("+".join(job for job, _, _ in jobs), settings, find_jars(settings.home), short)
         try:
             for (job, work, arguments), (first, as_of) in zip(jobs, ranges, strict=True):
                 run = Run(job, spark, settings, first, as_of)

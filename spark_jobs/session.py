@@ -11,15 +11,17 @@ from pyspark.sql import SparkSession
 
 from features.errors import EnvironmentFault
 
-# A job runs for seconds: the quick compiler alone and the serial collector start faster than they would be overtaken.
-SHORT_RUN = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# A night's jobs run for seconds: the quick compiler alone starts faster than it would be overtaken. On one machine the serial
+# collector does for all.
+SHORT_RUN, LOCAL_RUN = "-XX:TieredStopAtLevel=1 ", "-XX:+UseSerialGC"
 
 
-def spark_session(app: str, settings: Any, jars: Sequence[Path]) -> SparkSession:
+def spark_session(app: str, settings: Any, jars: Sequence[Path], short: bool = True) -> SparkSession:
     """A session on `settings.spark`; under spark-submit, whatever master, memory and jars it was started with.
 
     Args:
       settings: has `.home` (the state folder) and `.spark` (master, driver_memory, shuffle_partitions).
+      short: a few days' work, not months'.
       jars: Delta's two jars. spark-submit wants them as `--jars`: a running driver cannot take them in any more.
     Raises:
       EnvironmentFault: Java did not start, or Delta's classes are not there.
@@ -37,7 +39,7 @@ def spark_session(app: str, settings: Any, jars: Sequence[Path]) -> SparkSession
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions":
                 f"-Djava.io.tmpdir={scratch} -Dlog4j2.configurationFile={log_configuration(scratch)} -XX:-UsePerfData "
-                + (SHORT_RUN if settings.spark.master.startswith("local") else ""),
+                + (SHORT_RUN if short else "") + (LOCAL_RUN if settings.spark.master.startswith("local") else ""),
         }
     for key, value in values.items():
         builder = builder.config(key, value)
