@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         progress.done(title, time.monotonic() - began)
         print(f"        {time.monotonic() - began:.1f} s, {(time.monotonic() - started) / 60:.1f} min in all", flush=True)
     progress.finish(time.monotonic() - started)
-    show_end(load_settings(), time.monotonic() - started)
+    show_end(load_settings(), plan, time.monotonic() - started)
     return 0
 
 
@@ -225,7 +225,9 @@ def report(plan: Plan) -> None:
     command("infra.report", "--as-of", str(plan.as_of))
 
 
-def show_end(settings: Settings, seconds: float) -> None:
+def show_end(settings: Settings, plan: Plan, seconds: float) -> None:
+    print((settings.layout.report(f"evaluation-{plan.as_of}") / "table.txt").read_text())
+    print("  One seed: `gatesid compare --seeds 3` says how much of this is chance.")
     print(f"\nDone in {seconds / 60:.1f} min. The stack stays up: `make down` stops it.\n")
     for line in local_stack.describe():
         print(f"  {line}")

@@ -2,7 +2,7 @@
 
     python -m model.evaluate --as-of 2026-11-22 --days 30 --seeds 1,2,3
 
-Reads the predictions of model.train_ranker, prints a table and writes reports/evaluation-<as-of>/evaluation.json.
+Reads the predictions of model.train_ranker, prints a table and writes it with reports/evaluation-<as-of>/evaluation.json.
 """
 
 import argparse
@@ -51,6 +51,7 @@ def publish(layout: Layout, as_of: str, result: dict[str, Any]) -> Path:
         return file
     with new_artefact(folder, kind=KIND, as_of=as_of, days=len(result["days"]), seeds=result["seeds"]) as draft:
         write_json(draft.path / file.name, result)
+        (draft.path / "table.txt").write_text("\n".join(table_lines(result)) + "\n")
     return file
 
 

@@ -173,6 +173,7 @@ def test_the_command_writes_the_report_once_and_prints_its_table(layout, monkeyp
     asked = ["--as-of", "2026-01-03", "--days", "2", "--seeds", "1,2"]
     assert main(asked) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert (layout.report("evaluation-2026-01-03") / "table.txt").read_text().splitlines() == lines[:-1]
     file = layout.report("evaluation-2026-01-03") / "evaluation.json"
     assert lines[-1] == str(file)
     assert any(line.startswith("new_under_20_days") for line in lines)
