@@ -90,6 +90,7 @@ def test_exit_codes_are_in_the_help():
     ("stream replay own --from 2026-01-01 --as-of 2026-01-02 --speed 10",
      "streaming replay own --from 2026-01-01 --as-of 2026-01-02 --speed 10.0"),
     ("data prepare simulator --users 10", "infra.datasets prepare simulator --users 10"),
+    ("data prepare simulator --events 900 --items 20", "infra.datasets prepare simulator --events 900 --items 20"),
     ("report --as-of 2026-01-02", "infra.report --as-of 2026-01-02"),
     ("codebooks list", "model.registry list"),
     ("codebooks show cb-1 --json", "model.registry show cb-1 --json"),
