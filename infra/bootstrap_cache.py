@@ -41,15 +41,23 @@ def sources() -> Iterator[Path]:
     yield CHECKOUT / "requirements.txt"
 
 
-def keep(settings: Settings, name: str) -> None:
-    """Copy the state that is there now; seen whole or not at all. What was kept before goes."""
+def keep(settings: Settings, name: str) -> str | None:
+    """Copy the state that is there now; seen whole or not at all. What was kept before goes.
+
+    Returns why it could not be kept, or None. A full disk costs the next demo its time, not this one its end.
+    """
     folder = settings.home / "cache" / "bootstrap"
     shutil.rmtree(folder, ignore_errors=True)
     draft = folder / f"{name}.draft"
-    for part in KEPT:
-        if (settings.home / part).is_dir():
-            shutil.copytree(settings.home / part, draft / part)
-    os.replace(draft, folder / name)
+    try:
+        for part in KEPT:
+            if (settings.home / part).is_dir():
+                shutil.copytree(settings.home / part, draft / part)
+        os.replace(draft, folder / name)
+    except OSError as fault:
+        shutil.rmtree(folder, ignore_errors=True)
+        return str(fault)
+    return None
 
 
 def restore(settings: Settings, name: str) -> bool:

@@ -186,7 +186,8 @@ def bootstrap(plan: Plan) -> None:
         command("features.materialize", "--as-of", str(plan.replay_from), "--codebook", codebook)
         return
     dag("bootstrap", **{"from": str(plan.first), "as_of": str(plan.replay_from)}, days=BOOTSTRAP_DAYS)
-    bootstrap_cache.keep(settings, name)
+    if fault := bootstrap_cache.keep(settings, name):
+        tell(f"its results were not kept, so the next demo computes them again: {fault}")
 
 
 def seed(plan: Plan) -> None:

@@ -62,7 +62,8 @@ def java_version() -> int | None:
     home = os.environ.get("JAVA_HOME")
     program = os.path.join(home, "bin", "java") if home else "java"
     try:
-        done = subprocess.run([program, "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(  # without the option Java leaves a file in the system's folder for temporary ones
+            [program, "-XX:-UsePerfData", "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     except OSError:
         return None
     return parse_java_version(done.stdout.decode(errors="replace"))

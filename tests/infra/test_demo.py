@@ -83,12 +83,26 @@ def test_what_a_bootstrap_made_is_put_back_for_the_same_data_days_settings_and_c
     assert not bootstrap_cache.restore(settings, name)
     (tmp_path / "lake" / "items").mkdir(parents=True)
     (tmp_path / "lake" / "items" / "part").write_text("as the bootstrap left it")
-    bootstrap_cache.keep(settings, name)
+    assert bootstrap_cache.keep(settings, name) is None
     (tmp_path / "lake" / "items" / "part").write_text("as a night left it")
     (tmp_path / "checkpoints").mkdir()
     assert bootstrap_cache.restore(settings, name)
     assert (tmp_path / "lake" / "items" / "part").read_text() == "as the bootstrap left it"
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_full_disk_keeps_nothing_and_says_so(tmp_path, monkeypatch):
+    settings = prepared(tmp_path, "2026-01-01", "2026-01-11")
+    (tmp_path / "lake").mkdir()
+
+    def full(source, target):
+        target.mkdir(parents=True)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bootstrap_cache.shutil, "copytree", full)
+    assert "No space left" in bootstrap_cache.keep(settings, "k")
+    assert not bootstrap_cache.restore(settings, "k")
+    assert not (tmp_path / "cache" / "bootstrap").exists()
 
 
 def test_another_day_setting_row_or_line_of_code_is_another_bootstrap(tmp_path, monkeypatch):
