@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN = GATESID_CHECKOUT="$(CURDIR)" && . infra/env.sh &&
 PY = $(RUN) var/venv/bin/python
 GATESID = var/venv/bin/gatesid
-SLOW = spark or kafka or airflow or feast or e2e or browser or tf
+SLOW = spark or kafka or airflow or feast or gx or e2e or browser or tf
 .DEFAULT_GOAL := help
 .PHONY: demo test test-fast lint type bench up down status clean help setup jars
 
@@ -16,7 +16,7 @@ demo: jars  ## from a fresh clone to a served, maturity-gated score, live, with 
 test: jars  ## every test
 	@$(PY) -m pytest
 
-test-fast: setup  ## without Spark, Kafka, Airflow, Feast and TensorFlow
+test-fast: setup  ## without Spark, Kafka, Airflow, Feast, Great Expectations and TensorFlow
 	@$(PY) -m pytest -m "not ($(SLOW))"
 
 lint: setup  ## ruff

@@ -7,6 +7,8 @@ import pytest
 from features import expectation_columns as columns
 from features import expectations
 
+pytestmark = pytest.mark.gx
+
 DAY = pd.Timestamp("2026-11-20", tz="UTC")
 ROWS = 40
 

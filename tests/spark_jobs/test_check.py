@@ -12,6 +12,8 @@ from deltalake import write_deltalake
 from features.layout import Layout
 from spark_jobs.check import main
 
+pytestmark = pytest.mark.gx
+
 DAYS = ["2026-11-19", "2026-11-20"]
 AS_OF = "2026-11-21"
 

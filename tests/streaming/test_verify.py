@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from features.errors import ArtefactError
+from streaming import kafka_io
 from streaming.__main__ import build_parser, main
 from streaming.config import StreamConfig
 from streaming.maturity_state import Rows
@@ -71,6 +72,7 @@ def test_verify_compares_the_day_before_by_default(tmp_path, monkeypatch, capsys
 def test_an_absent_broker_is_told_with_the_remedy(tmp_path, monkeypatch, capsys, free_port):
     monkeypatch.setenv("GATESID_HOME", str(tmp_path))
     monkeypatch.setenv("GATESID_KAFKA", f"127.0.0.1:{free_port()}")
+    monkeypatch.setattr(kafka_io, "BOOTSTRAP_TIMEOUT_MS", 300)
     assert main(["status"]) == 3
     assert "does not answer" in capsys.readouterr().err
 
