@@ -30,9 +30,9 @@ with pipeline("bootstrap", DOC, params={
     checked = [check("events"), check("items")]
     co_click = command("co_click", "spark_jobs.co_click", *DAYS, priority_weight=100)  # the longest way begins here
     rows = training_rows()
-    train_encoder = command("train_encoder", "model.train_encoder", "--as-of", AS_OF, unless="params.codebook")
+    train_encoder = command("train_encoder", "model.train_encoder", "--as-of", AS_OF, unless="codebook")
     train_rqvae = command("train_rqvae", "model.train_rqvae", "--as-of", AS_OF, "--encoder", result("train_encoder"),
-                          "--publish", unless="params.codebook")
+                          "--publish", unless="codebook")
     assign_sids = command("sid_assignment", "spark_jobs.sid_assignment", "--as-of", AS_OF, *CODEBOOK)
     check_sids = check("semantic_ids", *CODEBOOK)
     materialize = command("materialize", "features.materialize", "--as-of", AS_OF, *CODEBOOK)

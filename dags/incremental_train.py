@@ -21,11 +21,9 @@ each other: a ranker goes on from the checkpoint of the day before `from`.
 """
 
 CODEBOOK = ("--codebook", result("codebook"))
-# What an asset started comes from `co_click_mining`, which has checked these events.
-MINED = "('checked when their pairs were mined' if by_asset())"
 
 with pipeline("incremental_train", DOC, schedule=[SIDS], params={"days": EVALUATED_DAYS}) as dag:
-    checked = check("events", unless=MINED)
+    checked = check("events")
     codebook = command("codebook", "features.live_codebook")
     rows = training_rows()
     check_frame = check("training_frame")

@@ -52,11 +52,11 @@ class Command(BashOperator):
 def command(name: str, module: str, *arguments: str, unless: str | None = None, **options: Any) -> Command:
     """A task `name` that runs one room's command.
 
-    unless: a Jinja expression; where a run gives it a value, that is the result and nothing is run.
+    unless: a parameter of the DAG; where a run gives it, that value is the result and nothing is run.
     """
     line = " ".join([PYTHON, "-m", module, *arguments])
     if unless:
-        line = f"{{% if {unless} %}}echo {{{{ {unless} }}}}{{% else %}}{line}{{% endif %}}"
+        line = f"{{% if params.{unless} %}}echo {{{{ params.{unless} }}}}{{% else %}}{line}{{% endif %}}"
     return Command(task_id=name, bash_command=line, cwd=str(CHECKOUT), append_env=True, skip_on_exit_code=None, **options)
 
 
@@ -65,9 +65,9 @@ def result(task_id: str, part: int = -1) -> str:
     return f"{{{{ ti.xcom_pull(task_ids='{task_id}').split('/')[{part}] }}}}"
 
 
-def check(suite: str, *more: str, unless: str | None = None) -> Command:
+def check(suite: str, *more: str) -> Command:
     """The gate in front of everything that publishes."""
-    return command(f"check_{suite}", "spark_jobs.check", "--suite", suite, *DAYS, *more, unless=unless)
+    return command(f"check_{suite}", "spark_jobs.check", "--suite", suite, *DAYS, *more)
 
 
 def training_rows() -> Command:
@@ -102,7 +102,7 @@ def pipeline(
         default_args={"owner": OWNER, "retries": RETRIES, "retry_delay": RETRY_DELAY, "do_xcom_push": True},
         params={"as_of": day("every day before this one; default: the day of the run"),
                 "from": day("first day; default: the day before as_of"), **(params or {})},
-        user_defined_macros={"as_of": as_of, "first_day": first_day, "by_asset": by_asset})
+        user_defined_macros={"as_of": as_of, "first_day": first_day})
 
 
 def room_tags(schedule: str | list[Asset] | None) -> list[str]:
@@ -143,12 +143,6 @@ def first_day(context: Mapping[str, Any]) -> str:
     given = context["params"].get("from")
     named = [extra["from"] for extra in asset_extras(context)] if not context["params"].get("as_of") else []
     return given or min(named, default=None) or (date.fromisoformat(as_of(context)) - timedelta(days=1)).isoformat()
-
-
-@pass_context
-def by_asset(context: Mapping[str, Any]) -> bool:
-    """Whether assets started this run."""
-    return bool(asset_extras(context))
 
 
 def asset_extras(context: Mapping[str, Any]) -> list[dict[str, str]]:

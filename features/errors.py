@@ -14,6 +14,9 @@ A message says what was expected, what arrived and what to do (CONVENTIONS: erro
 0 done · 1 failed · 2 bad usage · 3 bad config or environment · 4 bad data (an expectation failed) · 5 artefact refused.
 """
 
+import sys
+from collections.abc import Callable
+
 
 class GatesidError(Exception):
     exit_code = 1
@@ -53,3 +56,13 @@ class RequestError(GatesidError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+
+
+def exit_code(program: Callable[[], object]) -> int:
+    """Run the body of an entry point: 0, or the code of the GatesidError that ended it, whose message goes to stderr."""
+    try:
+        program()
+    except GatesidError as fault:
+        print(fault, file=sys.stderr)
+        return fault.exit_code
+    return 0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from features.artefacts import read_manifest, write_json
 from features.clock import parse_as_of
-from features.errors import ConfigError, GatesidError
+from features.errors import ConfigError, exit_code
 from features.live_codebook import live_codebook
 from features.names import CLICKED, ORDERED, TABLE_TRAINING_FRAME
 from infra.settings import Settings, load_settings
@@ -128,12 +128,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    try:
-        print(compare(load_settings(), parse(argv), say=lambda line: print(line, flush=True)))
-    except GatesidError as fault:
-        print(fault, file=sys.stderr)
-        return fault.exit_code
-    return 0
+    return exit_code(lambda: print(compare(load_settings(), parse(argv), say=lambda line: print(line, flush=True))))
 
 
 if __name__ == "__main__":

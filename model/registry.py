@@ -17,7 +17,7 @@ import sys
 from typing import Any
 
 from features.artefacts import MANIFEST, read_manifest
-from features.errors import GatesidError
+from features.errors import GatesidError, exit_code
 from features.layout import Layout
 from infra.settings import load_settings
 from model.codebook_diff import codebook_diff, sid_counts
@@ -124,12 +124,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     given = parse(argv)
-    try:
-        print(run(load_settings().layout, given))
-    except GatesidError as fault:
-        print(fault, file=sys.stderr)
-        return fault.exit_code
-    return 0
+    return exit_code(lambda: print(run(load_settings().layout, given)))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from features.artefacts import new_artefact
 from features.clock import parse_as_of
 from features.content import TEXT_TOKEN, ContentSchema, schema_to_json
 from features.encoder import CONFIG_FILE
-from features.errors import GatesidError
+from features.errors import exit_code
 from features.fusion import FusionConfig, fuse
 from features.layout import Layout
 from features.text_vectors import TEXT_MODEL
@@ -71,15 +71,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=EncoderTraining.steps, help="batches (default: %(default)s)")
     given = parser.parse_args(argv)
-    try:
+
+    def train() -> None:
         tf.config.experimental.enable_op_determinism()
         first = parse_as_of(given.first) if given.first else None
         training = EncoderTraining(seed=given.seed, steps=given.steps)
         print(make_encoder(load_settings().layout, parse_as_of(given.as_of), first, training))
-    except GatesidError as fault:
-        print(fault, file=sys.stderr)
-        return fault.exit_code
-    return 0
+    return exit_code(train)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.artefacts import read_manifest
 from features.clock import days_between, parse_as_of
-from features.errors import ArtefactError, ConfigError, GatesidError
+from features.errors import ArtefactError, ConfigError, exit_code
 from features.layout import Layout
 from features.live_codebook import live_codebook
 from features.maturity import new_under_20_days, popular_over_300_days
@@ -229,12 +229,7 @@ def parse(argv: list[str] | None) -> Job:
 
 
 def main(argv: list[str] | None = None) -> int:
-    try:
-        print(run(parse(argv), say=lambda line: print(line, flush=True)))
-    except GatesidError as fault:
-        print(fault, file=sys.stderr)
-        return fault.exit_code
-    return 0
+    return exit_code(lambda: print(run(parse(argv), say=lambda line: print(line, flush=True))))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from features.artefacts import new_artefact, read_manifest, write_json
 from features.clock import parse_as_of
 from features.content import TEXT_TOKEN
 from features.encoder import CODEBOOKS_FILE, CONFIG_FILE, OPQ_FILE, ROTATION_FILE, ContentEncoder, Quantiser
-from features.errors import GatesidError
+from features.errors import exit_code
 from features.fusion import fuse
 from features.layout import Layout
 from infra.settings import CodebookSettings, load_settings
@@ -147,7 +147,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=RqVaeConfig.seed)
     parser.add_argument("--epochs", type=int, default=RqVaeConfig.epochs, help="of an RQ-VAE (default: %(default)s)")
     given = parser.parse_args(argv)
-    try:
+
+    def train() -> None:
         tf.config.experimental.enable_op_determinism()
         settings = load_settings()
         config = configured(given, settings.codebook)
@@ -157,10 +158,7 @@ def main(argv: list[str] | None = None) -> int:
             publish(settings.layout, version, seen)
             print(f"codebook {version} is live", flush=True)
         print(version)
-    except GatesidError as fault:
-        print(fault, file=sys.stderr)
-        return fault.exit_code
-    return 0
+    return exit_code(train)
 
 
 if __name__ == "__main__":

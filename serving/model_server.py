@@ -18,7 +18,7 @@ from types import TracebackType
 
 import grpc
 
-from features.errors import EnvironmentFault, GatesidError
+from features.errors import EnvironmentFault, exit_code
 from features.live_codebook import live_codebook_in
 from infra.settings import load_settings
 from serving.compatibility import check_compatible
@@ -92,7 +92,7 @@ class ModelServer:
 
 def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(prog="python -m serving.model_server", description=__doc__.splitlines()[0]).parse_args(argv)
-    try:
+    def serve() -> None:
         settings = load_settings()
         config = ModelServerConfig(
             settings.layout.serving, settings.layout.live_codebook_file, settings.network.host,
@@ -101,10 +101,7 @@ def main(argv: list[str] | None = None) -> int:
             log(f"ready: gRPC {server.grpc_address}, REST http://{server.rest_address}, watching {config.root}")
             wait_for_signal()
             log("stopping")
-    except GatesidError as fault:
-        print(fault, file=sys.stderr)
-        return fault.exit_code
-    return 0
+    return exit_code(serve)
 
 
 if __name__ == "__main__":

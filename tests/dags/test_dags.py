@@ -128,14 +128,6 @@ def test_a_run_by_asset_takes_the_days_of_all_its_events(bag):
                     "--from 2026-11-20 --as-of 2026-11-22")
 
 
-def test_events_are_checked_again_only_where_no_pairs_were_mined_from_them(bag):
-    train = bag.dags["incremental_train"]
-    by_hand = rendered(train, "check_events", params={"as_of": "2026-11-22"}, triggering_asset_events={})
-    assert by_hand == f"{PYTHON} -m spark_jobs.check --suite events --from 2026-11-21 --as-of 2026-11-22"
-    events = {"semantic_ids": [SimpleNamespace(extra={"from": "2026-11-21", "as_of": "2026-11-22"})]}
-    assert rendered(train, "check_events", triggering_asset_events=events) == "echo checked when their pairs were mined"
-
-
 def test_a_day_given_by_hand_wins_over_the_assets(bag):
     events = {"co_click_pairs": [SimpleNamespace(extra={"from": "2026-11-20", "as_of": "2026-11-21"})]}
     line = rendered(
