@@ -12,11 +12,13 @@ from features.names import CLICKED, ORDERED
 from features.spec import CODEBOOK_SIZE, NUM_LEVELS
 
 BASE, GATESID, SAVIORREC, SMILE = "base", "gatesid", "saviorrec", "smile"
+MBA_WIDTHS = {f"saviorrec_mba_{width}": width for width in (8, 16, 32, 64)}  # SaviorRec's ablation of a setting
 RANKERS = (BASE, GATESID)  # trained every night, and compared where nothing else is asked
 ALL_RANKERS = (
     *RANKERS, SAVIORREC, SMILE, "sid_only", "sid_concatenated", "static_average", "frozen_content",
     "gatesid_gate_of_item", "gatesid_gate_of_stats", "gatesid_without_alignment", "gatesid_without_fused_attention",
-    "saviorrec_without_mba", "saviorrec_without_content", "saviorrec_without_bidirectional", "smile_without_opq")
+    "saviorrec_without_mba", "saviorrec_without_content", "saviorrec_without_bidirectional", *MBA_WIDTHS,
+    "smile_sid_only", "smile_id_and_sid", "smile_without_opq", "smile_without_rq")
 PAPER, PRACTICAL = "paper", "practical"
 PRESETS = (PAPER, PRACTICAL)
 
@@ -168,4 +170,6 @@ def preset(ranker: str, name: str) -> tuple[RankerConfig, TrainConfig]:
         network = replace(network, align_loss_weight=0.01)
         if isinstance(network, ContentConfig):
             network = replace(network, mba_width=16, mba_gain=0.1, heads=1)
+    if ranker in MBA_WIDTHS:
+        network = replace(network, mba_width=MBA_WIDTHS[ranker])
     return network, training

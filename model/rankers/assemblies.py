@@ -2,8 +2,8 @@
 
 from features.errors import ConfigError
 from features.spec import NUM_LEVELS
-from model.config import BASE, GATESID, SAVIORREC, SMILE
-from model.rankers import gatesid_ablations, saviorrec, smile
+from model.config import BASE, GATESID, MBA_WIDTHS, SAVIORREC, SMILE
+from model.rankers import gatesid_ablations, saviorrec, smile, smile_ablations
 from model.rankers.base import Base
 from model.rankers.controls import FrozenContent, SidConcatenated, SidOnly
 from model.rankers.gatesid import GateSid
@@ -24,7 +24,11 @@ ASSEMBLIES = {
     "saviorrec_without_mba": saviorrec.WithoutMba,
     "saviorrec_without_content": saviorrec.WithoutContent,
     "saviorrec_without_bidirectional": saviorrec.WithoutBidirectional,
+    **dict.fromkeys(MBA_WIDTHS, saviorrec.SaviorRec),
+    "smile_sid_only": smile_ablations.SidOnly,
+    "smile_id_and_sid": smile_ablations.IdAndSid,
     "smile_without_opq": smile.SmileWithoutOpq,
+    "smile_without_rq": smile_ablations.WithoutRq,
 }
 
 

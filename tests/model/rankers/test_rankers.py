@@ -1,15 +1,18 @@
 """Every ranker on the shared trunk."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from model.config import ALL_RANKERS
+from model.config import ALL_RANKERS, BASE, preset
 
 pytestmark = pytest.mark.tf
 
 ITEMS, USERS, ROWS = 30, 9, 24
 GATED = {"gatesid", "gatesid_gate_of_item", "gatesid_gate_of_stats", "gatesid_without_alignment", "static_average", "smile",
-         "smile_without_opq"}
+         "smile_sid_only", "smile_id_and_sid", "smile_without_opq", "smile_without_rq"}
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +30,7 @@ def features():
 
 def made(name, **changes):
     """A fresh ranker with content vectors, where it holds some."""
-    from dataclasses import replace
-
     from model.checkpoints import fresh_ranker
-    from model.config import preset
     from model.content_vectors import content_tables
     from model.rankers.trunk import TableSizes
 
@@ -50,7 +50,16 @@ def test_every_name_is_a_ranker_with_its_own_settings():
     from model.rankers.assemblies import ASSEMBLIES
 
     assert set(ASSEMBLIES) == set(ALL_RANKERS)
-    assert len({*ASSEMBLIES.values()}) == len(ALL_RANKERS)
+    settings = {name: preset(name, "practical")[0] for name in ALL_RANKERS}
+    for name, other in itertools.combinations(ALL_RANKERS, 2):
+        same = replace(settings[name], ranker=BASE) == replace(settings[other], ranker=BASE)
+        assert ASSEMBLIES[name] is not ASSEMBLIES[other] or not same or {name, other} == {"saviorrec", "saviorrec_mba_16"}
+
+
+@pytest.mark.parametrize("name", ["practical", "paper"])
+def test_the_width_of_the_mba_is_what_its_ablations_change(name):
+    widths = {ranker: preset(ranker, name)[0].mba_width for ranker in ALL_RANKERS if ranker.startswith("saviorrec_mba")}
+    assert widths == {"saviorrec_mba_8": 8, "saviorrec_mba_16": 16, "saviorrec_mba_32": 32, "saviorrec_mba_64": 64}
 
 
 def labelled(features, clicked, ordered, order_weight=1.0):
@@ -66,8 +75,9 @@ def test_scores_are_probabilities_of_each_row(ranker, features):
     assert set(scores) == expected
     for name, values in scores.items():
         assert values.shape == (ROWS,), name
-        assert np.all((values.numpy() > 0) & (values.numpy() < 1)), name
+        assert np.all((values.numpy() >= 0) & (values.numpy() <= 1)), name
     assert np.all(scores["ctcvr"] <= scores["ctr"])
+    assert 0 < np.min(scores["ctr"]) < np.max(scores["ctr"]) < 1
 
 
 def test_a_rows_score_does_not_depend_on_its_batch(ranker, features):
