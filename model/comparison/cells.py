@@ -11,6 +11,7 @@ from typing import Protocol
 
 from model.comparison.models import Models, quantiser_of
 from model.comparison.plan import TUNING_SEED, Run
+from model.config import GATESID
 
 
 class Cell(Protocol):
@@ -59,7 +60,8 @@ class Fit:
         return run.fitted(self.seed, self.quantiser).is_file()
 
     def needs(self, run: Run) -> list[Cell]:
-        return []
+        """A seed's codebooks share an encoder and a table of SIDs, so one comes after the other."""
+        return [] if self.quantiser == GATESID else [Fit(self.seed, GATESID)]
 
     def work(self, run: Run) -> None:
         from model.comparison.seed_sids import fit
@@ -154,8 +156,10 @@ def wanted(run: Run, models: Models) -> Iterator[Cell]:
             for seed in range(1, models.seeds + 1):
                 for ranker in group:
                     if seed in models.seeds_of(ranker):
-                        cell = Train(preset, ranker, seed)
-                        for needed in cell.needs(run):
-                            yield from needed.needs(run)
-                            yield needed
-                        yield cell
+                        yield from with_needs(run, Train(preset, ranker, seed))
+
+
+def with_needs(run: Run, cell: Cell) -> Iterator[Cell]:
+    for needed in cell.needs(run):
+        yield from with_needs(run, needed)
+    yield cell
