@@ -36,8 +36,8 @@ def compare(rows: Rows, interval: Interval, against: Mapping[str, str] | None = 
 
     Returns {"rows", "positives", "users", "rankers": {name: {metric: {"mean", "sd", "by_seed"}}}, "difference": {name:
     {"to": that other, metric: the same, "low", "high", "resolved"}}}; calibration is mean score / share of positives. `sd` is
-    over seeds (null for one), low and high bound the mean of these seeds. A difference is resolved where 0 stays outside after the interval is
-    widened by what other seeds would change (1.96 sd / √seeds). Undefined: null.
+    over seeds (null for one), low and high bound the mean of these seeds. A difference is resolved where 0 stays outside after
+    the interval is widened by what other seeds would change (1.96 sd / √seeds). Undefined: null.
     """
     judges = {name: {seed: Judge(rows, scores) for seed, scores in seeds.items()} for name, seeds in rows.scores.items()}
     plain = {name: {seed: judge.figures() for seed, judge in seeds.items()} for name, seeds in judges.items()}
