@@ -1,5 +1,6 @@
 """What encoder and codebook are trained on: distinct contents and their co-click pairs, as known before a day."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -27,12 +28,15 @@ class Corpus:
                 "pairs_trained_on": len(self.pairs.train.rows), "pairs_held_out": len(self.pairs.held_out.rows)}
 
 
-def read_corpus(layout: Layout, as_of: date, first: date | None, schema: ContentSchema | None = None) -> Corpus:
-    """Items known before `as_of` and pairs of the days [first, as_of); `schema` is learnt if not given.
+def read_corpus(layout: Layout, as_of: date, first: date | None, schema: ContentSchema | None = None,
+                versions: Mapping[str, int] | None = None) -> Corpus:
+    """Items known before `as_of` and pairs of the days [first, as_of); `schema` is learnt if not given. Tables are read at
+    `versions`, by name, and the newest of what is not named.
 
     Prints what was found and what was left out. Raises DataError: not one item has content. ArtefactError: no table `items`.
     """
-    items_table = open_table(layout.table(TABLE_ITEMS))
+    versions = versions or {}
+    items_table = open_table(layout.table(TABLE_ITEMS), versions.get(TABLE_ITEMS))
     item_ids, items = read_items(items_table, as_of)
     schema = learn_schema(items) if schema is None else schema
     catalogue = distinct_contents(item_ids, items, schema)
@@ -41,7 +45,7 @@ def read_corpus(layout: Layout, as_of: date, first: date | None, schema: Content
                         "load a catalogue with text")
     pairs, reads = no_pairs(), {TABLE_ITEMS: items_table.version(), TABLE_CO_CLICK_PAIRS: None}
     if (layout.table(TABLE_CO_CLICK_PAIRS) / "_delta_log").is_dir():
-        pairs_table = open_table(layout.table(TABLE_CO_CLICK_PAIRS))
+        pairs_table = open_table(layout.table(TABLE_CO_CLICK_PAIRS), versions.get(TABLE_CO_CLICK_PAIRS))
         reads[TABLE_CO_CLICK_PAIRS] = pairs_table.version()
         pairs = read_pairs(pairs_table, catalogue, first, as_of)
     corpus = Corpus(schema, catalogue, tokenise(catalogue.contents, schema), split_pairs(pairs, catalogue.contents), reads)

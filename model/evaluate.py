@@ -20,8 +20,8 @@ from infra.settings import load_settings
 from model.config import RANKERS
 from model.evaluation_table import table_lines
 from model.intervals import UserDayInterval
-from model.predictions import fingerprint, read_days
-from model.side_by_side import side_by_side
+from model.predictions import fingerprint
+from model.side_by_side import read_tables, side_by_side
 
 KIND = "evaluation"
 
@@ -31,9 +31,10 @@ def evaluate(layout: Layout, rankers: list[str], seeds: list[int], days: list[st
 
     Raises ArtefactError: a ranker or seed has no predictions of these days; DataError: they are of different rows.
     """
-    tables = {ranker: {seed: read_days(layout.predictions(ranker, seed), days) for seed in seeds} for ranker in rankers}
+    shared, tables = read_tables(layout, {ranker: seeds for ranker in rankers}, days)
     inputs = {ranker: {str(seed): fingerprint(layout, ranker, seed, days) for seed in seeds} for ranker in rankers}
-    return {"rankers": rankers, "seeds": seeds, "days": days, "inputs": inputs} | side_by_side(tables, UserDayInterval.of)
+    figures = side_by_side(shared, tables, UserDayInterval.of)
+    return {"rankers": rankers, "seeds": seeds, "days": days, "inputs": inputs} | figures
 
 
 def publish(layout: Layout, as_of: str, result: dict[str, Any]) -> Path:

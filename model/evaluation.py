@@ -3,6 +3,7 @@
 All rankers are judged on the same draws (intervals.py), so that what they share cancels.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ METRICS = ("auc", "gauc", "log_loss", "calibration")
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows all rankers scored. `scores[ranker][seed]`: float[n]; every ranker has the same seeds."""
+    """The rows all rankers scored. `scores[ranker][seed]`: float[n]; a difference is of the seeds that both rankers have."""
 
     users: NDArray  # int[n], dense, as are the next two
     days: NDArray
@@ -30,34 +31,39 @@ class Rows:
         return Rows(self.users[mask], self.days[mask], self.user_days[mask], self.labels[mask], scores)
 
 
-def compare(rows: Rows, interval: Interval) -> dict[str, Any]:
-    """One slice: every ranker's figures, and each one's difference to the first ranker.
+def compare(rows: Rows, interval: Interval, against: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One slice: every ranker's figures, and each one's difference to another, by default the first ranker.
 
     Returns {"rows", "positives", "users", "rankers": {name: {metric: {"mean", "sd", "by_seed"}}}, "difference": {name:
-    {metric: the same, "low", "high", "resolved"}}}; calibration is mean score / share of positives. `sd` is over seeds (null
-    for one), low and high bound the mean of these seeds. A difference is resolved where 0 stays outside after the interval is
-    widened by what other seeds would change (1.96 sd / √seeds). Undefined: null.
+    {"to": that other, metric: the same, "low", "high", "resolved"}}}; calibration is mean score / share of positives. `sd` is
+    over seeds (null for one), low and high bound the mean of these seeds. A difference is resolved where 0 stays outside after
+    the interval is widened by what other seeds would change (1.96 sd / √seeds). Undefined: null.
     """
-    judges = {name: [Judge(rows, scores) for scores in seeds.values()] for name, seeds in rows.scores.items()}
-    plain = {name: np.stack([judge.figures() for judge in seeds]) for name, seeds in judges.items()}
+    judges = {name: {seed: Judge(rows, scores) for seed, scores in seeds.items()} for name, seeds in rows.scores.items()}
+    plain = {name: {seed: judge.figures() for seed, judge in seeds.items()} for name, seeds in judges.items()}
     first, *others = rows.scores
+    against = against or dict.fromkeys(others, first)
     result: dict[str, Any] = {
         "rows": len(rows.labels), "positives": int(rows.labels.sum()), "users": len(np.unique(rows.users)),
-        "rankers": {name: {metric: spread(column) for metric, column in zip(METRICS, figures.T, strict=True)}
-                    for name, figures in plain.items()},
+        "rankers": {name: dict(zip(METRICS, map(spread, np.stack([*seeds.values()]).T), strict=True))
+                    for name, seeds in plain.items()},
         "difference": {},
     }
+    shared = {name: [seed for seed in judges[name] if seed in judges[other]] for name, other in against.items()}
 
     def gaps(weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """float64[others, metrics], mean over seeds."""
-        mean = {name: np.mean([judge.figures(weights) for judge in seeds], axis=0) for name, seeds in judges.items()}
-        return np.stack([mean[name] - mean[first] for name in others])
+        """float64[pairs, metrics], mean over the seeds that both have."""
+        found = {name: {seed: judge.figures(weights) for seed, judge in seeds.items()} for name, seeds in judges.items()}
+        return np.stack([np.mean([found[name][seed] - found[other][seed] for seed in shared[name]], axis=0)
+                         for name, other in against.items()])
 
-    unknown = np.full([len(others), len(METRICS)], np.nan)
-    low, high = interval.bounds(rows, gaps) if others and len(rows.labels) else (unknown, unknown)
-    for n, name in enumerate(others):
-        columns = zip(METRICS, (plain[name] - plain[first]).T, low[n], high[n], strict=True)
-        result["difference"][name] = {metric: spread(gap) | bounded(gap, *bounds) for metric, gap, *bounds in columns}
+    unknown = np.full([len(against), len(METRICS)], np.nan)
+    low, high = interval.bounds(rows, gaps) if against and len(rows.labels) else (unknown, unknown)
+    for n, (name, other) in enumerate(against.items()):
+        of_seeds = np.stack([plain[name][seed] - plain[other][seed] for seed in shared[name]]).T
+        columns = zip(METRICS, of_seeds, low[n], high[n], strict=True)
+        result["difference"][name] = {"to": other} | {
+            metric: spread(gap) | bounded(gap, *bounds) for metric, gap, *bounds in columns}
     return result
 
 

@@ -28,12 +28,12 @@ class Catalogue:
     without_content: int  # items left out because there is nothing to encode
 
 
-def open_table(path: Path) -> DeltaTable:
-    """Raises ArtefactError: there is no such table."""
+def open_table(path: Path, version: int | None = None) -> DeltaTable:
+    """At a version, or the newest. Raises ArtefactError: there is no such table."""
     if not (path / "_delta_log").is_dir():
         raise ArtefactError(f"no Delta table at {path}: load the data (python -m infra.datasets load …) or run the job that "
                             "writes it first")
-    return DeltaTable(path)
+    return DeltaTable(path, version=version)
 
 
 def read_items(table: DeltaTable, as_of: date) -> tuple[list[str], list[ItemContent]]:

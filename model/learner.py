@@ -17,6 +17,10 @@ from model.rankers.trunk import Trunk
 SCORING_BATCH = 8192
 
 
+class Diverged(DataError):
+    """Training came to a loss that is no number."""
+
+
 @dataclass
 class Learner:
     ranker: Trunk
@@ -54,12 +58,15 @@ class Learner:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def learn(self, day: Day, codes: NDArray[np.int32], seed: int) -> float:
-        """One pass over the day in an order given by (seed, day). Returns the mean loss."""
+        """One pass over the day in an order given by (seed, day). Returns the mean loss. Raises Diverged: it is not finite."""
         order_weight, total = float(ORDERED in self.training.labels), 0.0
         for features, rows in batches(day, codes, self.training.batch_size, seed):
             loss = self.step({
                 "features": features, CLICKED: day.clicked[rows].astype(np.float32),
                 ORDERED: day.ordered[rows].astype(np.float32), "order_weight": np.full(len(rows), order_weight, np.float32)})
             total += float(loss) * len(rows)
+        if not np.isfinite(total):
+            raise Diverged(f"the loss of {day.ds} is {total}: train with lower rates (now {self.training.dense_rate} for dense "
+                           f"layers, {self.training.table_rate} for tables), or look for values beyond all measure in that day")
         self.learnt = max(self.learnt, day.ds)
         return total / len(day)

@@ -27,16 +27,16 @@ def write_day(folder: Path, day: Day, scores: Arrays, labels: tuple[str, ...]) -
     os.replace(beside, folder / f"{day.ds}.parquet")
 
 
-def read_days(folder: Path, days: list[str]) -> pa.Table:
-    """The predictions of these days, in order of day and event_id; days without rows have no file.
+def read_days(folder: Path, days: list[str], columns: tuple[str, ...] | None = None) -> pa.Table:
+    """The predictions of these days, in order of day and event_id, all columns or some; days without rows have no file.
 
     Raises ArtefactError: none of the days was scored.
     """
     files = [folder / f"{ds}.parquet" for ds in days if (folder / f"{ds}.parquet").is_file()]
     if not files:
         raise ArtefactError(f"no predictions from {days[0]} to {days[-1]} in {folder}: run model.train_ranker over those days")
-    return pa.concat_tables([pq.read_table(file).append_column("ds", pa.array([file.stem] * pq.read_metadata(file).num_rows))
-                             for file in files])
+    parts = {file.stem: pq.read_table(file, columns=columns and list(columns)) for file in files}
+    return pa.concat_tables([part.append_column("ds", pa.array([ds] * len(part))) for ds, part in parts.items()])
 
 
 def fingerprint(layout: Layout, ranker: str, seed: int, days: list[str]) -> dict[str, Any]:

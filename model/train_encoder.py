@@ -9,6 +9,7 @@ Without co-click pairs it learns from content alone (two partly hidden views of 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -31,16 +32,20 @@ from model.encoder_training import EncoderTraining, train_encoder
 from model.rerun import already_made
 
 
-def make_encoder(layout: Layout, as_of: date, first: date | None, training: EncoderTraining) -> str:
-    """Train and publish encoders/enc-<as_of>; returns the version. Raises GatesidError: see `read_corpus`, `already_made`."""
+def make_encoder(layout: Layout, as_of: date, first: date | None, training: EncoderTraining, output: Layout | None = None,
+                 versions: Mapping[str, int] | None = None) -> str:
+    """Train and publish encoders/enc-<as_of>, under `output` where given; returns the version. `versions`: see read_corpus.
+
+    Raises GatesidError: see `read_corpus`, `already_made`.
+    """
     version, fusion = f"enc-{as_of}", FusionConfig()
     inputs = {"as_of": as_of.isoformat(), "from": first and first.isoformat(),
               "config": {"fusion": asdict(fusion), "training": asdict(training)}}
-    folder = layout.encoder(version)
+    folder = (output or layout).encoder(version)
     if already_made(folder, "encoder", inputs):
         print(f"encoder {version} exists, made from the same inputs: nothing to do", flush=True)
         return version
-    corpus = read_corpus(layout, as_of, first)
+    corpus = read_corpus(layout, as_of, first, versions=versions)
     aligned = len(corpus.pairs.train.rows) > 0
     if not aligned:
         print("no co-click pairs: the encoder learns from content alone, and SIDs will know nothing of what is taken together. "

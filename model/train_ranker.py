@@ -61,6 +61,7 @@ class Job:
     checkpoint_every: int = 0  # days; 0 = only at the end
     versions: Mapping[str, int] = field(default_factory=dict)  # of tables by name; the newest of what is not named
     output: Layout | None = None  # where checkpoints and predictions go; None: beside the tables
+    sids: Layout | None = None  # where codebooks, SIDs and content vectors are; None: beside the tables
 
     def checkpoint(self, as_of: date | str) -> Path:
         return (self.output or self.layout).checkpoint(self.network.ranker, self.seed, str(as_of))
@@ -69,8 +70,13 @@ class Job:
     def predictions(self) -> Path:
         return (self.output or self.layout).predictions(self.network.ranker, self.seed)
 
+    @property
+    def codebooks(self) -> Layout:
+        return self.sids or self.layout
+
     def table(self, name: str) -> PinnedTable:
-        return PinnedTable.at(self.layout.table(name), self.versions.get(name))
+        layout = self.codebooks if name in (TABLE_SEMANTIC_IDS, TABLE_ITEM_VECTORS) else self.layout
+        return PinnedTable.at(layout.table(name), self.versions.get(name))
 
 
 def run(job: Job, say=print) -> Path:
@@ -90,18 +96,18 @@ def run(job: Job, say=print) -> Path:
     if job.codebook is not None:
         table[TABLE_SEMANTIC_IDS] = job.table(TABLE_SEMANTIC_IDS)
         codes = read_codes(table[TABLE_SEMANTIC_IDS], table[TABLE_ITEM_INDEX], job.codebook)
-    opq = reads_opq(job.network.ranker) and has_opq(job.layout, job.codebook)
+    opq = reads_opq(job.network.ranker) and has_opq(job.codebooks, job.codebook)
     if opq:
         table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
-        codes = with_opq_codes(codes, job.layout, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
+        codes = with_opq_codes(codes, job.codebooks, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
     refuse_missing_codes(job.network.ranker, codes.shape[1], job.codebook)
     learner, first, progress = begin(job, sizes, say)
     if opq:
-        take_opq_codebooks(learner.ranker, job.layout, job.codebook)
+        take_opq_codebooks(learner.ranker, job.codebooks, job.codebook)
     if content_tables(learner.ranker):
         table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
         added = give_content(
-            learner.ranker, job.layout, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
+            learner.ranker, job.codebooks, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
         say(f"content vectors of {added:,} more items")
     reads = {name: pinned.version for name, pinned in table.items()}
     days = days_between(first, job.as_of)

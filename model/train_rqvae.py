@@ -15,6 +15,7 @@ version live: the stream gives new items SIDs of it from then on.
 import argparse
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -44,15 +45,19 @@ from model.rqvae_training import train_rqvae
 
 
 def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqVaeConfig | RqOpqConfig,
-                  preset: str = GATESID, matched_to: str | None = None) -> str:
+                  preset: str = GATESID, matched_to: str | None = None, output: Layout | None = None,
+                  versions: Mapping[str, int] | None = None) -> str:
     """Train, judge and write codebooks/cb-<as_of>, or cb-<as_of>-<preset>; returns the version.
+
+    `output`: where encoders and codebooks are, where not beside the tables. `versions`: see read_corpus.
 
     Raises DataError: the codebook is collapsed. ArtefactError: the encoder is not whole, or another codebook of that day
     exists or was retired.
     """
     version = f"cb-{as_of}" if preset == GATESID else f"cb-{as_of}-{preset}"
-    folder, source = layout.codebook(version), layout.encoder(encoder_version)
-    refuse_retired(layout, version)
+    artefacts = output or layout
+    folder, source = artefacts.codebook(version), artefacts.encoder(encoder_version)
+    refuse_retired(artefacts, version)
     inputs = {"as_of": as_of.isoformat(), "encoder": encoder_version, "config": asdict(config), "matched_to": matched_to}
     if already_made(folder, "codebook", inputs):
         print(f"codebook {version} exists, made from the same inputs: nothing to do", flush=True)
@@ -60,7 +65,7 @@ def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqV
     made_by = read_manifest(source, kind="encoder", verify=True)
     encoder = ContentEncoder.load(source)
     first = date.fromisoformat(made_by["from"]) if made_by["from"] else None
-    corpus = read_corpus(layout, as_of, first, encoder.schema)
+    corpus = read_corpus(layout, as_of, first, encoder.schema, versions)
     vectors = fuse(corpus.tokens, encoder.weights, encoder.config)
     if isinstance(config, RqOpqConfig):
         model: RqVae | RqOpq = train_rq_opq(vectors, config)

@@ -10,24 +10,29 @@ import pytest
 from features.errors import ArtefactError
 from features.layout import Layout
 from infra.settings import load_settings
-from model import compare, compare_cells
-from model.compare_cells import Progress, run_cells
-from model.compare_plan import Plan, alone
-from model.compare_table import markdown_lines, text_lines
+from model import compare
+from model.comparison import pool, progress
+from model.comparison.cells import Train
+from model.comparison.plan import Plan, Run, alone
+from model.comparison.pool import run_cells
+from model.comparison.progress import Progress
+from model.comparison.table import markdown_lines, text_lines
 from model.metrics import auc, gauc
 
 pytestmark = pytest.mark.tf
 
 DAYS = [f"2026-01-{n:02d}" for n in range(1, 7)]
-ASKED = ["--codebook", "cb-1", "--seeds", "2", "--report-days", "3"]
+ASKED = ["--codebook", "cb-1", "--seeds", "2", "--no-tuning", "--report-days", "3"]
 CELLS = ["base-s1", "base-s2", "gatesid-s1", "gatesid-s2"]
 
 
-def in_this_process(plan, home, folder, cells, processes, say):
+def in_this_process(run, cells, processes, say):
     """Instead of in processes of their own, which would have to import TensorFlow first."""
+    (run.folder / "logs").mkdir(exist_ok=True)
     for cell in cells:
-        if not compare_cells.finished(plan, folder, cell):
-            compare_cells.work(plan, home, folder, *cell)
+        if not cell.finished(run):
+            assert all(needed.finished(run) for needed in cell.needs(run))
+            pool.work(run, cell)
 
 
 @pytest.fixture(autouse=True)
@@ -79,26 +84,27 @@ def result(folder):
 
 
 def rows_of(folder, cell, days):
-    return pa.concat_tables([pq.read_table(folder / "predictions" / cell / f"{ds}.parquet") for ds in days])
+    return pa.concat_tables([pq.read_table(folder / "practical" / "predictions" / cell / f"{ds}.parquet") for ds in days])
 
 
 def test_everything_lies_in_the_runs_own_folder(folder):
-    assert sorted(path.name for path in (folder / "predictions").iterdir()) == CELLS
+    own = folder / "practical"
+    assert sorted(path.name for path in (own / "predictions").iterdir()) == CELLS
     # Of each cell the last checkpoint is kept, and a log.
-    assert sorted(path.relative_to(folder / "checkpoints").as_posix() for path in (folder / "checkpoints").glob("*/*")) == [
+    assert sorted(path.relative_to(own / "checkpoints").as_posix() for path in (own / "checkpoints").glob("*/*")) == [
         f"{cell}/2026-01-07" for cell in CELLS]
-    assert sorted(path.stem for path in (folder / "logs").iterdir()) == CELLS
+    assert sorted(path.stem for path in (folder / "logs").iterdir()) == [f"practical-{cell}" for cell in CELLS]
 
 
 def test_the_second_run_computes_nothing_and_writes_the_same(finished, folder, result, asked, monkeypatch):
-    monkeypatch.setattr(compare_cells, "work", None)
+    monkeypatch.setattr(pool, "work", None)
     assert asked(finished) == folder / "results.json"
     assert json.loads((folder / "results.json").read_text()) == result
 
 
 def test_a_cell_of_the_table_can_be_computed_again_from_the_stored_predictions(folder, result):
     assert result["days"] == DAYS[3:]
-    cell = result["slices"]["ctr"]["new_under_20_days"]
+    cell = result["presets"]["practical"]["slices"]["ctr"]["new_under_20_days"]
     for ranker in ("base", "gatesid"):
         for n, seed in enumerate((1, 2)):
             rows = rows_of(folder, f"{ranker}-s{seed}", DAYS[3:])
@@ -120,20 +126,21 @@ def test_results_say_what_they_were_made_from(result):
     assert result["plan"]["versions"] == {
         "training_frame": len(DAYS) - 1, "item_index": 0, "user_index": 0, "semantic_ids": 0}
     assert result["plan"]["codebook"] == "cb-1"
-    assert result["config"]["gatesid"]["ranker"] == "gatesid"
+    block = result["presets"]["practical"]
+    assert block["config"]["gatesid"]["ranker"] == "gatesid"
     assert result["seeds"] == [1, 2]
-    made = result["cells"]["gatesid"]["2"]
+    made = block["cells"]["gatesid"]["2"]
     assert set(made["predictions"]) == set(DAYS[3:])
     assert made["checkpoint"]["code"] == result["code"]["sources"]
-    assert [day["ds"] for day in result["per_day"] if day["task"] == "ctr"] == DAYS[3:]
+    assert [day["ds"] for day in block["per_day"] if day["task"] == "ctr"] == DAYS[3:]
 
 
 def test_a_killed_cell_goes_on_to_the_same_predictions(finished, folder, asked, monkeypatch):
     """cells   base-s1 done -> gatesid-s1 killed on its fourth day   then   gatesid-s1 from the checkpoint of two days"""
-    import model.compare_cell
+    import model.comparison.work
     import model.train_ranker
 
-    monkeypatch.setattr(model.compare_cell, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(model.comparison.work, "CHECKPOINT_EVERY", 2)
     whole, scored = model.train_ranker.write_day, []
 
     def killed(folder, day, scores, labels):
@@ -161,9 +168,10 @@ def test_more_seeds_are_added_at_the_versions_the_run_was_begun_with(home, asked
     said = []
     two = json.loads(asked(home, "--rankers", "base", "--seeds", "2", say=said.append).read_text())
     assert two["plan"] == one["plan"]
-    assert two["slices"]["ctr"]["all"]["rows"] == one["slices"]["ctr"]["all"]["rows"] == 240
-    assert two["cells"]["base"]["1"] == one["cells"]["base"]["1"]
-    assert two["slices"]["ctr"]["all"]["rankers"]["base"]["auc"]["sd"] is not None
+    before, after = (found["presets"]["practical"] for found in (one, two))
+    assert after["slices"]["ctr"]["all"]["rows"] == before["slices"]["ctr"]["all"]["rows"] == 240
+    assert after["cells"]["base"]["1"] == before["cells"]["base"]["1"]
+    assert after["slices"]["ctr"]["all"]["rankers"]["base"]["auc"]["sd"] is not None
     assert any("this run stays with those it was begun with" in line for line in said)
 
 
@@ -189,57 +197,69 @@ def test_quick_is_one_seed_of_the_last_days_in_a_folder_of_its_own(home, monkeyp
 
 def test_the_tables_show_every_slice_ranker_and_its_positives(result):
     text, markdown = text_lines(result, grey=False), markdown_lines(result)
-    everything = result["slices"]["ctr"]["all"]
+    slices = result["presets"]["practical"]["slices"]["ctr"]
+    everything = slices["all"]
     shown = next(line for line in text if line.startswith("all "))
     assert f"{everything['positives']:,}" in shown
     assert f"{100 * everything['rankers']['base']['auc']['mean']:.2f} ±" in shown
-    lines = 2 * 2 * len(result["slices"]["ctr"])  # tasks x rankers x slices
+    lines = 2 * 2 * len(slices)  # tasks x rankers x slices
     assert sum(line.startswith("|") for line in markdown) == lines + 2 * 2
     assert len({line.count("|") for line in markdown if line.startswith("|")}) == 1
     # Nothing is resolved by a few hundred rows with random scores: the mark stands, and the terminal's line is grey.
-    gap = result["slices"]["ctr"]["exposure_7d_0"]["difference"]["gatesid"]
+    gap = slices["exposure_7d_0"]["difference"]["gatesid"]
     assert not gap["auc"]["resolved"]
     unsure = [line for line in text if " gatesid " in line and "~" in line]
     assert unsure
     assert any(line.startswith("\033[2m") for line in text_lines(result, grey=True))
 
 
+def begun(home, **other):
+    """A run of three days in a folder of its own."""
+    versions = {"training_frame": 5, "item_index": 0, "user_index": 0, "semantic_ids": 0}
+    plan = Plan(**{"start": DAYS[0], "as_of": "2026-01-04", "tune_days": 0, "rates": (), "codebook": "cb-1", "sids_as_of": None,
+                   "batch_size": 32, "labels": ("clicked", "ordered"), "versions": versions} | other)
+    (home.home / "run").mkdir()
+    return Run(plan, home, home.home / "run")
+
+
 def test_cells_run_in_processes_of_their_own_and_say_how_far_they_are(home):
-    plan = Plan(DAYS[0], "2026-01-04", "cb-1", "practical", 32, ("clicked", "ordered"),
-                {"training_frame": 5, "item_index": 0, "user_index": 0, "semantic_ids": 0})
-    folder, said = home.home / "run", []
-    folder.mkdir()
-    cells = [("base", 1), ("gatesid", 1)]
-    run_cells(plan, home, folder, cells, 2, said.append)
-    assert said[-1].startswith("cells 2/2 | days 6/6 (100.0%) | - | eta 0.0m")
-    assert all(compare_cells.finished(plan, folder, cell) for cell in cells)
-    assert len(rows_of(folder, "gatesid-s1", DAYS[:3])) == 240
+    run, said = begun(home), []
+    cells = [Train("practical", "base", 1), Train("practical", "gatesid", 1)]
+    run_cells(run, cells, 2, said.append)
+    assert said[-1].startswith("cells 2/2 | steps 6/6 (100.0%) | - | eta 0.0m")
+    assert all(cell.finished(run) for cell in cells)
+    assert len(rows_of(run.folder, "gatesid-s1", DAYS[:3])) == 240
 
 
 def test_a_fault_of_a_cell_is_raised_with_its_own_words(home):
-    plan = Plan(DAYS[0], "2026-01-04", "cb-9", "practical", 32, ("clicked",),
-                {"training_frame": 5, "item_index": 0, "user_index": 0, "semantic_ids": 0})
-    (home.home / "run").mkdir()
     with pytest.raises(ArtefactError, match="no semantic ids of codebook cb-9"):
-        run_cells(plan, home, home.home / "run", [("gatesid", 1)], 1, print)
+        run_cells(begun(home, codebook="cb-9"), [Train("practical", "gatesid", 1)], 1, print)
 
 
-def test_progress_estimates_from_what_was_done_since_it_began(tmp_path, monkeypatch):
-    plan, cells = Plan(DAYS[0], "2026-01-07", None, "practical", 32, ("clicked",), {}), [("base", 1), ("base", 2)]
-    seconds = iter([100.0, 160.0])
-    monkeypatch.setattr(compare_cells.time, "monotonic", lambda: next(seconds))
+def test_progress_weighs_rankers_by_the_time_their_days_take(tmp_path, monkeypatch):
+    """Base: 4 days in 60 s. GateSID: 2 of its 6 days in 60 s, beside it. A second seed of each is left."""
+    run = begun(Layout(tmp_path), as_of="2026-01-07")
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    cells = [Train("practical", ranker, seed) for seed in (1, 2) for ranker in ("base", "gatesid")]
 
     def scored(cell, days):
-        folder = tmp_path / "predictions" / cell
+        folder = run.of("practical").predictions(cell.ranker, cell.seed)
         folder.mkdir(parents=True, exist_ok=True)
         for ds in days:
             (folder / f"{ds}.parquet").touch()
 
-    scored("base-s1", DAYS[:1])
-    progress = Progress(plan, tmp_path, cells)
-    scored("base-s1", DAYS[1:4])
-    # Three days in 60 s, eight of the twelve are left.
-    assert progress.line() == "cells 0/2 | days 4/12 (33.3%) | base-s1 2026-01-04 | eta 2.7m"
+    found = Progress(run, cells, 2)
+    scored(cells[0], DAYS[:1])  # by an earlier, killed run
+    for cell in cells[:2]:
+        found.begin(cell)
+    assert found.line().endswith("eta -")
+    scored(cells[0], DAYS[:5])
+    scored(cells[1], DAYS[:2])
+    now[0] = 160.0
+    # Base is left with 1 + 6 days of 15 s, GateSID with 4 + 6 of 30 s; two at a time.
+    assert found.line() == ("cells 0/4 | steps 7/24 (29.2%) | practical-base-s1 5/6, practical-gatesid-s1 2/6 | "
+                            f"eta {(7 * 15 + 10 * 30) / 2 / 60:.1f}m")
 
 
 def test_the_command_says_what_is_wrong_and_how_it_ended(finished, folder, monkeypatch, capsys):
@@ -248,10 +268,12 @@ def test_the_command_says_what_is_wrong_and_how_it_ended(finished, folder, monke
     assert capsys.readouterr().out.splitlines()[-1] == str(folder / "results.json")
     for arguments, said in (
         (["--rankers", "base,nobody"], "different ones of base"), (["--rankers", "base,base"], "one twice"),
-        (["--seeds", "0"], "--seeds must be at least 1"), (["--report-days", "99"], "from 1 to the 6 days compared"),
+        (["--presets", "practical,mine"], "--presets expects different ones of paper, practical"),
+        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--report-days", "99"], "from 1 to the 6 days compared and not tuned on"),
         (["--from", "2027-01-01", "--as-of", "2027-01-03"], "expected at least two days of it"),
     ):
         assert compare.main([*ASKED, *arguments]) == 3
         assert said in capsys.readouterr().err
-    assert compare.main(["--seeds", "1"]) == 5
+    assert compare.main(["--quick"]) == 5
     assert "no codebook is live" in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""A comparison as a table: one line a slice and ranker, for a terminal or as Markdown, both from results.json.
+"""A comparison as tables, for a terminal or as Markdown, both from results.json: for each preset the main models, then what
+each ablation changes. One line a slice and ranker.
 
 AUC and GAUC in points (x 100), log-loss in nats, calibration as mean score / share of positives.
 """
@@ -7,27 +8,46 @@ from collections.abc import Iterator
 from typing import Any
 
 FEW_POSITIVES = 200
-HEADER = ("slice", "positives", "ranker", "AUC", "to first", "GAUC", "to first", "log-loss", "to first", "calibration")
+HEADER = ("slice", "positives", "ranker", "AUC", "against", "GAUC", "against", "log-loss", "against", "calibration")
 FACTOR = {"auc": (100, 2), "gauc": (100, 2), "log_loss": (1, 4), "calibration": (1, 3)}
 GREY, PLAIN = "\033[2m", "\033[0m"
-LEGEND = ("mean ± sd over seeds; to first: paired difference [interval] ± sd over seeds; ~ not resolved: the interval, widened "
-          f"by 1.96 sd / √seeds, holds 0; * under {FEW_POSITIVES} positives")
+LEGEND = ("mean ± sd over seeds; against: paired difference [interval] ± sd over the seeds both have; ~ not resolved: the "
+          f"interval, widened by 1.96 sd / √seeds, holds 0; * under {FEW_POSITIVES} positives")
+Line = tuple[list[str], bool]  # cells, and whether they show something resolved
 
 
 def heading(result: dict[str, Any]) -> list[str]:
-    days, seeds = result["days"], result["seeds"]
+    days, seeds, plan = result["days"], result["seeds"], result["plan"]
+    interval = next(iter(result["presets"].values()))["interval"]
+    rates = f"rates tuned on the first {plan['tune_days']} days" if result["rates"] else "rates of the presets"
+    sids = f"SIDs fitted for each seed as of {plan['sids_as_of']}" if result["sids"] else f"codebook {plan['codebook']}"
     return [f"{days[0]} to {days[-1]} ({len(days)} days), each scored by the model of the days before, trained from "
-            f"{result['trained_from']}; seeds {', '.join(map(str, seeds))}; preset {result['plan']['preset']}",
-            f"interval: {result['interval']}", LEGEND, *(f"note: {note}" for note in result["notes"])]
+            f"{result['trained_from']}; seeds {', '.join(map(str, seeds))}; {rates}; {sids}",
+            f"interval: {interval}", LEGEND, *(f"note: {note}" for note in result["notes"])]
+
+
+def sections(result: dict[str, Any]) -> Iterator[tuple[str, list[Line]]]:
+    """(title, lines) of every table."""
+    ablations = result["ablations"]
+    for name, block in result["presets"].items():
+        main = [ranker for ranker in result["rankers"] if ranker not in ablations]
+        for task in block["tasks"]:
+            slices = block["slices"][task]
+            if main:
+                yield f"{task.upper()}, preset {name}, against {main[0]}", list(table_lines(slices, main))
+            against = {ranker: slices["all"]["difference"].get(ranker, {}).get("to") for ranker in ablations}
+            for whole in dict.fromkeys(against.values()):
+                others = [ranker for ranker, to in against.items() if to == whole]
+                shown = [whole, *others] if whole else others
+                yield f"{task.upper()}, preset {name}, ablations against {whole}", list(table_lines(slices, shown))
 
 
 def text_lines(result: dict[str, Any], grey: bool) -> list[str]:
     """`grey`: the terminal knows escape codes, so lines without a resolved difference are dimmed."""
     lines = heading(result)
-    for task in result["tasks"]:
-        cells = list(table_cells(result["slices"][task]))
+    for title, cells in sections(result):
         widths = [max(len(cell[n]) for cell, _ in [*cells, (HEADER, True)]) for n in range(len(HEADER))]
-        lines += ["", task.upper()]
+        lines += ["", title]
         for cell, plain in [(HEADER, True), *cells]:
             line = "  ".join(part.ljust(width) if n in (0, 2) else part.rjust(width)
                              for n, (part, width) in enumerate(zip(cell, widths, strict=True)))
@@ -37,22 +57,21 @@ def text_lines(result: dict[str, Any], grey: bool) -> list[str]:
 
 def markdown_lines(result: dict[str, Any]) -> list[str]:
     lines = [f"{line}  " for line in heading(result)]
-    for task in result["tasks"]:
-        lines += ["", f"**{task.upper()}**", "", row(HEADER), row(["---"] * len(HEADER))]
-        lines += [row(cell) for cell, _ in table_cells(result["slices"][task])]
-    return [*lines, "", *gate_lines(result)]
+    for title, cells in sections(result):
+        lines += ["", f"**{title}**", "", row(HEADER), row(["---"] * len(HEADER)), *(row(cell) for cell, _ in cells)]
+    return [*lines, "", *(f"{line}  " for line in gate_lines(result))]
 
 
 def row(cells: Any) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def table_cells(slices: dict[str, Any]) -> Iterator[tuple[list[str], bool]]:
-    """(cells of a line, whether it shows something resolved); the first ranker has no difference and is never grey."""
+def table_lines(slices: dict[str, Any], rankers: list[str]) -> Iterator[Line]:
+    """The first ranker is what the others are held against: it has no difference here, and is never grey."""
     for name, cell in slices.items():
         positives = f"{cell['positives']:,}" + ("*" if cell["positives"] < FEW_POSITIVES else "")
-        for n, (ranker, figures) in enumerate(cell["rankers"].items()):
-            gaps = cell["difference"].get(ranker)
+        for n, ranker in enumerate(rankers):
+            figures, gaps = cell["rankers"][ranker], cell["difference"].get(ranker) if n else None
             shown = [figure(figures[metric], metric) for metric in FACTOR]
             against = [difference(gaps[metric], metric) if gaps else "" for metric in ("auc", "gauc", "log_loss")]
             resolved = not gaps or any(gaps[metric]["resolved"] for metric in ("auc", "gauc"))
@@ -81,7 +100,8 @@ def difference(gap: dict[str, Any], metric: str) -> str:
 
 def gate_lines(result: dict[str, Any]) -> list[str]:
     """Mean gate weight by age and by exposure, a line each."""
-    return [f"{ranker}, mean gate weight (1 = content) by {kind}: " + ", ".join(
+    return [f"{ranker} of {preset}, mean gate weight (1 = content) by {kind}: " + ", ".join(
                 f"{name.split('_', 2)[2].replace('_', '–')} {'-' if cell['mean'] is None else format(cell['mean'], '.2f')}"
                 for name, cell in buckets.items())
-            for ranker, kinds in result["semantic_weight"].items() for kind, buckets in kinds.items()]
+            for preset, block in result["presets"].items()
+            for ranker, kinds in block["semantic_weight"].items() for kind, buckets in kinds.items()]

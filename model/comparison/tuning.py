@@ -1,0 +1,62 @@
+"""Which learning rates a model is compared with: the best of one grid, on days that are not reported.
+
+Judged by log-loss of CTR: it is what training minimises, every row of every user counts in it, and it is no figure the table
+ranks models by, so that tuning does not reach for the headline. AUC is kept beside it, for whoever would have chosen by that.
+"""
+
+import json
+from typing import Any
+
+from features.errors import DataError
+from features.layout import Layout
+from features.names import CLICKED, TASK_CTR
+from model.comparison.plan import TUNING_SEED, Run
+from model.metrics import auc, log_loss
+from model.predictions import read_days
+
+# (dense_rate, table_rate), around TrainConfig's; the higher ones for large batches, which take fewer steps.
+RATES = ((5e-4, 0.01), (1e-3, 0.02), (2e-3, 0.02), (1e-3, 0.05), (2e-3, 0.05), (5e-3, 0.1))
+# The model is fresh on the first days: what is judged there is how fast it wakes up. At most a third of the days is skipped.
+FRESH_DAYS = 7
+
+
+def judged(days: list[str]) -> list[str]:
+    """The days that a point is judged on, of those it is tuned on."""
+    return days[min(FRESH_DAYS, len(days) // 3):]
+
+
+def figures(predictions: Layout, ranker: str, days: list[str]) -> dict[str, Any]:
+    """Of a point, from its predictions. Raises ArtefactError: none of the days has rows."""
+    rows = read_days(predictions.predictions(ranker, TUNING_SEED), days)
+    labels, scores = rows.column(CLICKED).to_numpy(), rows.column(TASK_CTR).to_numpy()
+    return {"days": [days[0], days[-1]], "rows": len(labels), "positives": int(labels.sum()),
+            "log_loss": log_loss(labels, scores), "auc": auc(labels, scores)}
+
+
+def points(run: Run, preset: str, ranker: str) -> list[dict[str, Any]]:
+    """Every point of the grid as its cell wrote it."""
+    files = [run.tuning(preset, ranker, n) for n in range(len(run.plan.rates))]
+    return [json.loads(file.read_text()) for file in files]
+
+
+def chosen(run: Run, preset: str, ranker: str) -> tuple[float, float] | None:
+    """(dense_rate, table_rate) with the lowest log-loss; None where nothing is tuned.
+
+    Raises DataError: training came to no number at any point.
+    """
+    if not run.plan.rates:
+        return None
+    finite = [point for point in points(run, preset, ranker) if point["log_loss"] is not None]
+    if not finite:
+        raise DataError(f"{ranker} of preset {preset} came to no finite score at any of the rates {run.plan.rates}: "
+                        "look at its logs, or tune on other rates")
+    best = min(finite, key=lambda point: point["log_loss"])
+    return best["dense_rate"], best["table_rate"]
+
+
+def all_rates(run: Run, rankers: tuple[str, ...], presets: tuple[str, ...]) -> dict[str, Any]:
+    """What rates.json holds: by preset and ranker every point, and the chosen one. Empty where nothing is tuned."""
+    if not run.plan.rates:
+        return {}
+    return {preset: {ranker: {"chosen": chosen(run, preset, ranker), "points": points(run, preset, ranker)}
+                     for ranker in rankers} for preset in presets}
