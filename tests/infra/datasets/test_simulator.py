@@ -78,7 +78,8 @@ def test_a_taste_is_told_by_clicks_and_by_nothing_else(made):
 
 def test_truth_holds_tastes_where_a_world_has_them(made, layout, clock):
     folder, _, truth = made
-    assert "taste" not in truth and "taste_affinity" not in pd.read_parquet(folder / "truth_users.parquet")
+    assert "taste" not in truth
+    assert "taste_affinity" not in pd.read_parquet(folder / "truth_users.parquet")
     tasty, _ = simulator.prepare(layout, clock, name="tasty", world=WorldConfig(**{**SMALL.__dict__, "tastes": 3}))
     assert set(pd.read_parquet(tasty / "truth_items.parquet").taste) == {0, 1, 2}
     assert np.stack(pd.read_parquet(tasty / "truth_users.parquet").taste_affinity).shape == (300, 3)
