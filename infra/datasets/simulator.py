@@ -1,9 +1,10 @@
 """A seeded world whose truth is known, for tests and for scale (up to 10^8 events, written in chunks of an hour at most).
 
     item   cluster c, quality q = half by its cluster and half its own (so content tells half of it), a birth, an
-           exposure weight that grows with q and with age: the feed shows what is good and what is old (exposure bias)
+           exposure weight that grows with q and with age: the feed shows what is good and what is old (exposure bias);
+           where a world has tastes, a taste t that nothing but who clicks it tells: content for newcomers, behaviour later
     user   an affinity to each cluster, an activity
-    P(click | shown)   = sigmoid(click_base + q + affinity[user, c])
+    P(click | shown)   = sigmoid(click_base + q + affinity[user, c] + taste_affinity[user, t])
     P(order | clicked) = sigmoid(order_base + q)
 
 A request shows `slate` items at one time; a click follows within 60 s, an order within 10 min of its click, both on the
@@ -55,6 +56,9 @@ class WorldConfig:
     events: int = 1_000_000  # about; impressions, clicks and orders together
     seed: int = 1
     clusters: int = 20
+    cluster_pull: float = 0.8  # standard deviation of users' affinities to a cluster, in logits
+    tastes: int = 0  # groups of items that content does not tell; 0: none
+    taste_pull: float = 0.8  # as cluster_pull, to a taste
     vector_width: int = 32
     slate: int = 5  # items a request shows
     born_within: float = 0.3  # share of items born during the days; the rest up to 400 days before
@@ -64,8 +68,8 @@ class WorldConfig:
 
     def __post_init__(self) -> None:
         faults = [f"{name} must be at least {low}, got {getattr(self, name)}" for name, low in (
-            ("users", 1), ("items", 2), ("days", 1), ("events", 1), ("clusters", 1), ("vector_width", 1), ("slate", 1),
-            ("chunk_requests", 1)) if getattr(self, name) < low]
+            ("users", 1), ("items", 2), ("days", 1), ("events", 1), ("clusters", 1), ("cluster_pull", 0), ("tastes", 0),
+            ("taste_pull", 0), ("vector_width", 1), ("slate", 1), ("chunk_requests", 1)) if getattr(self, name) < low]
         if not 0 <= self.born_within < 1:
             faults.append(f"born_within must be in [0, 1), got {self.born_within}")
         if faults:
@@ -79,10 +83,12 @@ class World:
     config: WorldConfig
     first_day: date
     cluster: Int  # [items]
+    taste: Int  # [items]; all 0 where there are none
     quality: Float  # [items], about standard normal
     popularity: Float  # [items] exposure weight at birth, grows with quality
     born_ms: Int  # [items]
     affinity: Float  # [users, clusters]
+    taste_affinity: Float  # [users, tastes, at least 1]; zeros where there are none
     activity: Float  # [users] cumulative share of requests
     vectors: NDArray[np.float32]  # [items, vector_width]
     words: Int  # [items, 2]
@@ -96,7 +102,8 @@ class World:
         return pc.binary_join_element_wise("u", pa.array(np.arange(len(self.affinity))).cast(pa.string()), "")
 
     def click_chance(self, user: Int, item: Int) -> Float:
-        return sigmoid(self.config.click_base + self.quality[item] + self.affinity[user, self.cluster[item]])
+        drawn_to = self.affinity[user, self.cluster[item]] + self.taste_affinity[user, self.taste[item]]
+        return sigmoid(self.config.click_base + self.quality[item] + drawn_to)
 
     def order_chance(self, item: Int) -> Float:
         return sigmoid(self.config.order_base + self.quality[item])
@@ -113,6 +120,7 @@ def sigmoid(x: Float) -> Float:
 
 def make_world(config: WorldConfig, last_day: date) -> World:
     rng = np.random.default_rng([config.seed, 0])
+    hidden = np.random.default_rng([config.seed, 3])  # of its own: tastes leave everything else of a world as it was
     first_day = last_day - timedelta(days=config.days - 1)
     cluster = rng.integers(0, config.clusters, config.items)
     quality = np.sqrt(0.5) * (rng.standard_normal(config.clusters)[cluster] + rng.standard_normal(config.items))
@@ -122,9 +130,13 @@ def make_world(config: WorldConfig, last_day: date) -> World:
     born[0] = start - MS_PER_DAY  # something to show from the first moment
     centres = rng.standard_normal((config.clusters, config.vector_width))
     activity = np.cumsum(rng.lognormal(0, 1, config.users))
+    tastes = max(1, config.tastes)
+    taste_pull = config.taste_pull if config.tastes else 0
     return World(
-        config, first_day, cluster, quality, np.exp(0.5 * quality + rng.standard_normal(config.items)), born,
-        0.8 * rng.standard_normal((config.users, config.clusters)), activity / activity[-1],
+        config, first_day, cluster, hidden.integers(0, tastes, config.items), quality,
+        np.exp(0.5 * quality + rng.standard_normal(config.items)), born,
+        config.cluster_pull * rng.standard_normal((config.users, config.clusters)),
+        taste_pull * hidden.standard_normal((config.users, tastes)), activity / activity[-1],
         (centres[cluster] + 0.5 * rng.standard_normal((config.items, config.vector_width))).astype(np.float32),
         rng.integers(0, len(WORDS), (config.items, 2)))
 
@@ -228,8 +240,14 @@ def items_of(world: World) -> pa.Table:
 
 
 def write_truth(folder: Path, world: World) -> None:
-    pq.write_table(pa.table({
-        "item_id": world.item_names, "cluster": world.cluster, "quality": world.quality, "popularity": world.popularity,
-        "born_ms": world.born_ms}), folder / "truth_items.parquet")
-    affinity = pa.FixedSizeListArray.from_arrays(pa.array(world.affinity.ravel()), world.config.clusters)
-    pq.write_table(pa.table({"user_id": world.user_names, "affinity": affinity}), folder / "truth_users.parquet")
+    items = {"item_id": world.item_names, "cluster": world.cluster, "quality": world.quality,
+             "popularity": world.popularity, "born_ms": world.born_ms}
+    users = {"user_id": world.user_names, "affinity": per_user(world.affinity)}
+    if world.config.tastes:
+        items["taste"], users["taste_affinity"] = world.taste, per_user(world.taste_affinity)
+    pq.write_table(pa.table(items), folder / "truth_items.parquet")
+    pq.write_table(pa.table(users), folder / "truth_users.parquet")
+
+
+def per_user(values: Float) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])

@@ -64,6 +64,27 @@ def test_content_tells_the_cluster_and_the_cluster_half_of_the_quality(made):
     assert vectors.shape == (120, 8)
 
 
+def test_a_taste_is_told_by_clicks_and_by_nothing_else(made):
+    plain = make_world(SMALL, pd.Timestamp("2026-11-21").date())
+    world = make_world(WorldConfig(**{**SMALL.__dict__, "tastes": 3, "taste_pull": 2.0}), pd.Timestamp("2026-11-21").date())
+    for name in ("cluster", "quality", "popularity", "born_ms", "affinity", "vectors", "words"):
+        np.testing.assert_array_equal(getattr(world, name), getattr(plain, name))
+    user, item = np.repeat(np.arange(300), 120), np.tile(np.arange(120), 300)
+    drawn = np.log(world.click_chance(user, item) / (1 - world.click_chance(user, item)))
+    drawn -= np.log(plain.click_chance(user, item) / (1 - plain.click_chance(user, item)))
+    np.testing.assert_allclose(drawn, world.taste_affinity[user, world.taste[item]], atol=1e-9)
+    assert drawn.std() == pytest.approx(2, rel=0.1)
+
+
+def test_truth_holds_tastes_where_a_world_has_them(made, layout, clock):
+    folder, _, truth = made
+    assert "taste" not in truth
+    assert "taste_affinity" not in pd.read_parquet(folder / "truth_users.parquet")
+    tasty, _ = simulator.prepare(layout, clock, name="tasty", world=WorldConfig(**{**SMALL.__dict__, "tastes": 3}))
+    assert set(pd.read_parquet(tasty / "truth_items.parquet").taste) == {0, 1, 2}
+    assert np.stack(pd.read_parquet(tasty / "truth_users.parquet").taste_affinity).shape == (300, 3)
+
+
 def test_exposure_is_biased_to_good_and_old_items(made):
     _, events, truth = made
     shown = events[events.event_type == "impression"].item_id.value_counts().reindex(truth.index).fillna(0)
