@@ -1,4 +1,7 @@
-"""A ranker, its optimiser, and the two traced functions that a day needs: score it, learn from it."""
+"""A ranker, its optimiser, and the two traced functions that a day needs: score it, learn from it.
+
+TensorFlow is called once for many small batches: in a step of 128 rows, calling it is as much work as the step.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +18,7 @@ from model.optimisers import SplitOptimiser
 from model.rankers.trunk import Trunk
 
 SCORING_BATCH = 8192
+ROWS_A_CALL = 65_536  # of learning; about 1 kB a row with its history's codes
 
 
 class Diverged(DataError):
@@ -27,7 +31,7 @@ class Learner:
     optimiser: SplitOptimiser
     training: TrainConfig
     learnt: str = ""  # the last ds this model has learnt from
-    step: Any = field(init=False)
+    steps: Any = field(init=False)
     score: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,7 +41,15 @@ class Learner:
         features = {spec.name: tensor(spec.dtype, *spec.shape) for spec in self.ranker.input_list}
         labelled = {"features": features} | {name: tensor("float32") for name in (CLICKED, ORDERED, "order_weight")}
         self.score = tf.function(self.ranker.score, input_signature=[features])
-        self.step = tf.function(self.one_step, input_signature=[labelled])
+        self.steps = tf.function(self.every_step, input_signature=[labelled])
+
+    def every_step(self, rows):
+        """Learn from the rows in batches, in the order given. Returns the sum of the rows' losses."""
+        count, size, total = tf.shape(rows[CLICKED])[0], self.training.batch_size, tf.zeros([])
+        for start in tf.range(0, count, size):
+            batch = tf.nest.map_structure(lambda values, at=start: values[at:at + size], rows)
+            total += self.one_step(batch) * tf.cast(tf.minimum(size, count - start), tf.float32)
+        return total
 
     def one_step(self, batch):
         with tf.GradientTape() as tape:
@@ -60,11 +72,11 @@ class Learner:
     def learn(self, day: Day, codes: NDArray[np.int32], seed: int) -> float:
         """One pass over the day in an order given by (seed, day). Returns the mean loss. Raises Diverged: it is not finite."""
         order_weight, total = float(ORDERED in self.training.labels), 0.0
-        for features, rows in batches(day, codes, self.training.batch_size, seed):
-            loss = self.step({
+        batch_size = self.training.batch_size
+        for features, rows in batches(day, codes, batch_size * max(1, ROWS_A_CALL // batch_size), seed):
+            total += float(self.steps({
                 "features": features, CLICKED: day.clicked[rows].astype(np.float32),
-                ORDERED: day.ordered[rows].astype(np.float32), "order_weight": np.full(len(rows), order_weight, np.float32)})
-            total += float(loss) * len(rows)
+                ORDERED: day.ordered[rows].astype(np.float32), "order_weight": np.full(len(rows), order_weight, np.float32)}))
         if not np.isfinite(total):
             raise Diverged(f"the loss of {day.ds} is {total}: train with lower rates (now {self.training.dense_rate} for dense "
                            f"layers, {self.training.table_rate} for tables), or look for values beyond all measure in that day")

@@ -52,9 +52,9 @@ def measure(name: str, batch: int, items: int, steps: int) -> dict[str, object]:
     codes = rng.integers(0, CODEBOOK_SIZE, [items, NUM_LEVELS]).astype(np.int32)
     made = [{"features": features, CLICKED: day.clicked[rows].astype(np.float32), ORDERED: np.zeros(len(rows), np.float32),
              "order_weight": np.zeros(len(rows), np.float32)} for features, rows in batches(day, codes, batch, seed=1)]
-    learner.step(made[0]), learner.score(made[0]["features"])
+    learner.steps(made[0]), learner.score(made[0]["features"])
     input_s = timed(lambda: list(batches(day, codes, batch, seed=2)))
-    step_s = timed(lambda: [learner.step(one) for one in made])
+    step_s = timed(lambda: [learner.steps(one) for one in made])
     score_s = timed(lambda: [learner.score(one["features"]) for one in made])
     return {"ranker": name, "batch": batch, "items": items, "train_rows_per_s": round(batch * steps / (step_s + input_s)),
             "step_ms": round(1000 * step_s / steps, 1), "input_share": round(input_s / (step_s + input_s), 3),

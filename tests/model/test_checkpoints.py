@@ -28,7 +28,7 @@ def learner(steps=3, items=20, users=6):
     made = Learner(ranker, ranker.optimiser(training), training)
     rng = np.random.default_rng(6)
     for _ in range(steps):
-        made.step(labelled(rng, items, users))
+        made.steps(labelled(rng, items, users))
     return made
 
 
@@ -82,12 +82,12 @@ def test_training_goes_on_as_if_it_had_not_stopped(folder):
 
     batch = labelled(np.random.default_rng(8), 20, 6)
     unbroken = learner()
-    unbroken.step(batch)
+    unbroken.steps(batch)
     restored = restore(folder)
     optimiser = restored.ranker.optimiser(unbroken.training)
     restore_slots(folder, restored.ranker, optimiser)
     resumed = Learner(restored.ranker, optimiser, unbroken.training)
-    resumed.step(batch)
+    resumed.steps(batch)
     for mine, theirs in zip(resumed.ranker.variables, unbroken.ranker.variables, strict=True):
         np.testing.assert_array_equal(mine, theirs, err_msg=mine.name)
 
