@@ -88,7 +88,7 @@ def check(folder: Path, codebook: str | None = None) -> dict[str, Any]:
     if codebook is not None and trained_on is not None and trained_on != codebook:
         raise CodebookMismatch(
             f"{folder} was trained on codebook {trained_on}, got {codebook}: its SID tables mean nothing there; "
-            f"use --codebook {trained_on}, or train from a day without a checkpoint")
+            f"use --codebook {trained_on}, go on from it with --warm-start, or train from a day without a checkpoint")
     return manifest
 
 

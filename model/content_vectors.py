@@ -19,13 +19,17 @@ def content_tables(ranker: Trunk) -> list[ContentTable]:
     return [part for part in ranker.submodules if isinstance(part, ContentTable)]
 
 
+def encoder_of(layout: Layout, codebook: str) -> str:
+    """Raises ArtefactError: no such codebook."""
+    return read_manifest(layout.codebook(codebook), kind="codebook")["encoder"]
+
+
 def give_content(ranker: Trunk, layout: Layout, codebook: str, item_vectors: PinnedTable, item_index: PinnedTable) -> int:
     """Fill the content tables with the vectors of the codebook's encoder; how many items had none before.
 
     Raises ArtefactError: no such codebook, or no vector of its encoder; DataError: vectors that do not fit the ranker.
     """
-    encoder = read_manifest(layout.codebook(codebook), kind="codebook")["encoder"]
-    rows, vectors = read_vectors(item_vectors, item_index, encoder)
+    rows, vectors = read_vectors(item_vectors, item_index, encoder_of(layout, codebook))
     return sum(table.take(rows, vectors) for table in content_tables(ranker))
 
 

@@ -13,7 +13,7 @@ class SplitOptimiser:
     """Applies one step; its state is the two optimisers' variables, by name."""
 
     def __init__(self, config: TrainConfig, dense: list[tf.Variable], tables: list[tf.Variable]):
-        self.dense, self.tables = dense, tables
+        self.dense, self.tables, self.first_accumulator = dense, tables, config.table_accumulator
         self.adamw = tf.keras.optimizers.AdamW(config.dense_rate, weight_decay=config.weight_decay, jit_compile=False)
         self.adagrad = tf.keras.optimizers.legacy.Adagrad(
             config.table_rate, initial_accumulator_value=config.table_accumulator)

@@ -4,6 +4,9 @@
 
 Starts from the newest checkpoint in [--from, --as-of), or fresh where there is none; so the nightly run is the same command
 with one day, and a killed run goes on from its last checkpoint to the same weights. A run that is already done does nothing.
+
+A checkpoint of another codebook is refused; with --warm-start the run goes on from it, and SID tables start from what it had
+learnt of the old codes (model/warm_start.py). The log and the checkpoint's manifest say so.
 """
 
 import argparse
@@ -16,6 +19,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from features.artefacts import read_manifest
@@ -33,11 +37,12 @@ from features.names import (
     TABLE_TRAINING_FRAME,
     TABLE_USER_INDEX,
 )
+from features.spec import NUM_LEVELS
 from infra.settings import load_settings
 from model import checkpoints
 from model.code_version import source_hash
 from model.config import ALL_RANKERS, BASE, PRACTICAL, PRESETS, RankerConfig, TrainConfig, preset
-from model.content_vectors import content_tables, give_content
+from model.content_vectors import content_tables, encoder_of, give_content
 from model.dataset import Arrays, Day, PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
 from model.learner import Learner
 from model.metrics import auc, gauc
@@ -45,6 +50,17 @@ from model.opq_codes import has_opq, reads_opq, take_opq_codebooks, with_opq_cod
 from model.predictions import write_day
 from model.rankers.assemblies import refuse_missing_codes
 from model.rankers.trunk import TableSizes
+from model.warm_start import warm_start
+
+
+@dataclass
+class Begun:
+    """What a run goes on from."""
+
+    learner: Learner
+    first: date  # the first day it has not seen
+    progress: list[dict[str, Any]]  # the days it has
+    manifest: dict[str, Any]  # of the checkpoint; empty where there is none
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ class Job:
     versions: Mapping[str, int] = field(default_factory=dict)  # of tables by name; the newest of what is not named
     output: Layout | None = None  # where checkpoints and predictions go; None: beside the tables
     sids: Layout | None = None  # where codebooks, SIDs and content vectors are; None: beside the tables
+    warm_start: bool = False  # go on from a checkpoint of another codebook, instead of refusing it
 
     def checkpoint(self, as_of: date | str) -> Path:
         return (self.output or self.layout).checkpoint(self.network.ranker, self.seed, str(as_of))
@@ -92,17 +109,14 @@ def run(job: Job, say=print) -> Path:
     needed = (TABLE_TRAINING_FRAME, TABLE_ITEM_INDEX, TABLE_USER_INDEX)
     table = {name: job.table(name) for name in needed}
     sizes = TableSizes(items=table_rows(table[TABLE_ITEM_INDEX]), users=table_rows(table[TABLE_USER_INDEX]))
-    codes = no_codes(sizes.items)
-    if job.codebook is not None:
-        table[TABLE_SEMANTIC_IDS] = job.table(TABLE_SEMANTIC_IDS)
-        codes = read_codes(table[TABLE_SEMANTIC_IDS], table[TABLE_ITEM_INDEX], job.codebook)
-    opq = reads_opq(job.network.ranker) and has_opq(job.codebooks, job.codebook)
-    if opq:
-        table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
-        codes = with_opq_codes(codes, job.codebooks, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
-    refuse_missing_codes(job.network.ranker, codes.shape[1], job.codebook)
-    learner, first, progress = begin(job, sizes, say)
-    if opq:
+    codes = codes_by_row(job, table, job.codebook)
+    begun = begin(job, sizes, say)
+    learner, progress = begun.learner, begun.progress
+    warm_started_from = begun.manifest.get("warm_started_from")
+    if begun.manifest and begun.manifest["codebook_version"] != job.codebook:
+        old_codes = codes_by_row(job, table, begun.manifest["codebook_version"])
+        warm_started_from = change_codebook(job, learner, begun.manifest, old_codes, codes, say)
+    if codes.shape[1] > NUM_LEVELS:
         take_opq_codebooks(learner.ranker, job.codebooks, job.codebook)
     if content_tables(learner.ranker):
         table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
@@ -110,10 +124,11 @@ def run(job: Job, say=print) -> Path:
             learner.ranker, job.codebooks, job.codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
         say(f"content vectors of {added:,} more items")
     reads = {name: pinned.version for name, pinned in table.items()}
-    days = days_between(first, job.as_of)
+    days = days_between(begun.first, job.as_of)
     present = set(days_present(table[TABLE_TRAINING_FRAME]))
     if not present.intersection(days):
-        raise ArtefactError(f"training_frame has no rows from {first} to before {job.as_of}: run spark_jobs.training_frame")
+        raise ArtefactError(
+            f"training_frame has no rows from {begun.first} to before {job.as_of}: run spark_jobs.training_frame")
     started, rows_done = time.monotonic(), 0
     for number, ds in enumerate(days, start=1):
         if ds not in present:
@@ -128,27 +143,54 @@ def run(job: Job, say=print) -> Path:
         say(progress_line(progress[-1], number, len(days), rows_done, time.monotonic() - started))
         reached = date.fromisoformat(ds) + timedelta(days=1)
         if job.checkpoint_every and reached < job.as_of and number % job.checkpoint_every == 0:
-            save(job, learner, reached, reads, progress)
-    save(job, learner, job.as_of, reads, progress)
+            save(job, learner, reached, reads, progress, warm_started_from)
+    save(job, learner, job.as_of, reads, progress, warm_started_from)
     return target
 
 
-def begin(job: Job, sizes: TableSizes, say) -> tuple[Learner, date, list[dict[str, Any]]]:
-    """The learner to go on with, the first day it has not seen, and the days it has."""
+def codes_by_row(job: Job, table: dict[str, PinnedTable], codebook: str | None) -> NDArray[np.int32]:
+    """The codes that the job's ranker reads, of a codebook; pins in `table` what they were read from. Raises as `run`."""
+    codes = no_codes(table_rows(table[TABLE_ITEM_INDEX]))
+    if codebook is not None:
+        table[TABLE_SEMANTIC_IDS] = job.table(TABLE_SEMANTIC_IDS)
+        codes = read_codes(table[TABLE_SEMANTIC_IDS], table[TABLE_ITEM_INDEX], codebook)
+    if reads_opq(job.network.ranker) and has_opq(job.codebooks, codebook):
+        table[TABLE_ITEM_VECTORS] = job.table(TABLE_ITEM_VECTORS)
+        codes = with_opq_codes(codes, job.codebooks, codebook, table[TABLE_ITEM_VECTORS], table[TABLE_ITEM_INDEX])
+    refuse_missing_codes(job.network.ranker, codes.shape[1], codebook)
+    return codes
+
+
+def begin(job: Job, sizes: TableSizes, say) -> Begun:
+    """The newest checkpoint that the job may go on from, or a fresh ranker."""
     folder = newest_checkpoint(job)
     say(f"{job.network.ranker} s{job.seed} {'fresh' if folder is None else f'from {folder}'} | {sizes.items:,} item rows | "
         f"{sizes.users:,} user rows | codebook {job.codebook} | {job.training}")
     if folder is None:
         ranker = checkpoints.fresh_ranker(job.network, sizes, job.seed)
-        return Learner(ranker, ranker.optimiser(job.training), job.training), job.start, []
-    restored = checkpoints.restore(folder, sizes, job.codebook)
+        return Begun(Learner(ranker, ranker.optimiser(job.training), job.training), job.start, [], {})
+    restored = checkpoints.restore(folder, sizes, None if job.warm_start else job.codebook)
     refuse_other_run(job, restored.manifest, folder)
     optimiser = restored.ranker.optimiser(job.training)
     checkpoints.restore_slots(folder, restored.ranker, optimiser)
     progress = json.loads((folder / checkpoints.PROGRESS).read_text())
     first = date.fromisoformat(folder.name)
     learner = Learner(restored.ranker, optimiser, job.training, learnt=str(first - timedelta(days=1)))
-    return learner, first, progress
+    return Begun(learner, first, progress, restored.manifest)
+
+
+def change_codebook(job: Job, learner: Learner, manifest: dict[str, Any], old_codes: NDArray[np.int32],
+                    codes: NDArray[np.int32], say) -> dict[str, Any]:
+    """Make a ranker of the manifest's codebook one of the job's; what its own manifest will say of it."""
+    old = manifest["codebook_version"]
+    tables = warm_start(learner.ranker, learner.optimiser, old_codes, codes, job.seed)
+    if content_tables(learner.ranker) and encoder_of(job.codebooks, old) != encoder_of(job.codebooks, job.codebook):
+        for table in content_tables(learner.ranker):
+            table.clear()
+        say(f"content vectors of codebook {old}'s encoder are replaced")
+    say(f"warm start from codebook {old} | codes that start from old ones " +
+        " ".join(f"{found['warm']}/{found['used']}" for found in tables.values()))
+    return {"codebook_version": old, "as_of": manifest["as_of"], "tables": tables}
 
 
 def newest_checkpoint(job: Job) -> Path | None:
@@ -160,17 +202,19 @@ def newest_checkpoint(job: Job) -> Path | None:
 
 def refuse_other_run(job: Job, manifest: dict[str, Any], folder: Path) -> None:
     """Raises ArtefactError: the checkpoint is of other settings, so that going on from it would mix two runs."""
-    asked = {"ranker": job.network.to_json(), "training": job.training.to_json(), "codebook_version": job.codebook}
+    asked = {"ranker": job.network.to_json(), "training": job.training.to_json()}
+    asked |= {} if job.warm_start else {"codebook_version": job.codebook}
     if differing := [name for name, value in asked.items() if manifest[name] != value]:
         raise ArtefactError(f"{folder} was made with other settings of {', '.join(differing)}: "
                             "use those, another --seed, or delete that seed's checkpoints")
 
 
-def save(job: Job, learner: Learner, as_of: date, reads: dict[str, int], progress: list[dict[str, Any]]) -> None:
+def save(job: Job, learner: Learner, as_of: date, reads: dict[str, int], progress: list[dict[str, Any]],
+         warm_started_from: dict[str, Any] | None) -> None:
     checkpoints.save(
         job.checkpoint(as_of), learner.ranker, learner.optimiser, codebook=job.codebook, progress=progress,
         as_of=str(as_of), seed=job.seed, code=source_hash(), training=job.training.to_json(), reads=reads,
-        rows=sum(day["rows"] for day in progress))
+        rows=sum(day["rows"] for day in progress), warm_started_from=warm_started_from)
 
 
 def day_report(day: Day, scores: Arrays, loss: float) -> dict[str, Any]:
@@ -219,6 +263,7 @@ def parse(argv: list[str] | None) -> Job:
     parser.add_argument("--codebook", help="codebook version (default: the live one; base needs none)")
     parser.add_argument("--preset", choices=PRESETS, default=PRACTICAL)
     parser.add_argument("--batch-size", type=int, help="rows a step (default: settings; paper: 4096)")
+    parser.add_argument("--warm-start", action="store_true", help="go on from a checkpoint of another codebook (else refused)")
     parser.add_argument("--checkpoint-every", type=int, default=0, metavar="DAYS", help="also save every so many days")
     given = parser.parse_args(argv)
     settings = load_settings()
@@ -231,7 +276,7 @@ def parse(argv: list[str] | None) -> Job:
     training = replace(training, labels=recorded_labels(settings.layout, settings.data.dataset), batch_size=batch_size)
     codebook = None if given.ranker == BASE else given.codebook or live_codebook(settings.layout)
     return Job(settings.layout, network, training, settings.training.seed if given.seed is None else given.seed, start, as_of,
-               codebook, given.checkpoint_every)
+               codebook, given.checkpoint_every, warm_start=given.warm_start)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,7 +12,8 @@ class ContentTable(tf.keras.layers.Layer):
     """Row → unit vector from the centre of the catalogue; zeros where an item has no content, or no row here yet.
 
     Centred, since an encoder's vectors share a large mean: their cosines would all be high, and differences between items
-    drown in it. Centre and vectors are set once and stay as they are in every later increment; nothing trains them.
+    drown in it. Centre and vectors are set once and stay as they are in every later increment of one encoder version; nothing
+    trains them.
 
     Args:
       rows: the item index's size.
@@ -53,6 +54,11 @@ class ContentTable(tf.keras.layers.Layer):
         table[rows[new]] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-6)
         self.table.assign(table)
         return int(new.sum())
+
+    def clear(self) -> None:
+        """Forget centre and vectors, which another encoder's cannot be mixed with."""
+        for held in (self.table, self.centre):
+            held.assign(tf.zeros_like(held))
 
     def get_config(self):
         return super().get_config() | {"rows": self.rows, "width": self.width}

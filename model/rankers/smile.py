@@ -5,7 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from features.errors import ConfigError
-from features.spec import HISTORY_LENGTH, MISSING_CODE, RANKING_INPUTS, InputSpec
+from features.spec import HISTORY_LENGTH, MISSING_CODE, NUM_LEVELS, RANKING_INPUTS, InputSpec
 from model.layers.gate import STATS
 from model.layers.opq_neighbours import opq_neighbours
 from model.layers.rq_fusion import RqFusion
@@ -94,6 +94,9 @@ class Smile(SmileWithoutOpq):
         self.neighbours = self.add_weight(  # until codebooks are taken, a code has itself
             name="neighbours", shape=[OPQ_PARTS, config.opq_codes, nearest], dtype=tf.int32, trainable=False,
             initializer=lambda shape, **_: tf.broadcast_to(tf.range(shape[1])[:, tf.newaxis], shape))
+
+    def first_column(self, part):
+        return NUM_LEVELS if part is self.opq else super().first_column(part)
 
     def take_codebooks(self, opq_codebooks) -> None:
         """float[2, K, W]: which codes resemble each other (Eq. 7)."""

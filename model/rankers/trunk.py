@@ -131,8 +131,14 @@ class Trunk(tfrs.Model):
     def tables(self) -> list[tf.Variable]:
         """Every embedding table, trained by the sparse optimiser. A part that an ablation leaves out was never built."""
         ids = [part.table for part in self.submodules if isinstance(part, IdTable)]
-        sids = [part for part in self.submodules if isinstance(part, SidEmbedding) and part.built]
-        return ids + [table for part in sids for table in part.tables]
+        return ids + [table for part in self.sid_embeddings() for table in part.tables]
+
+    def sid_embeddings(self) -> list[SidEmbedding]:
+        return [part for part in self.submodules if isinstance(part, SidEmbedding) and part.built]
+
+    def first_column(self, part: SidEmbedding) -> int:
+        """Which of an item's codes a SID embedding's first level reads (dataset.with_codes)."""
+        return 0
 
     def optimiser(self, config: TrainConfig) -> SplitOptimiser:
         tables = self.tables()

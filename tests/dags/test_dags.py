@@ -160,7 +160,7 @@ def test_a_given_codebook_replaces_its_training(bag):
 def test_results_are_handed_on(bag):
     train = bag.dags["incremental_train"]
     assert rendered(train, "promote") == f"{PYTHON} -m serving.promote --ranker gatesid --version 2026112201"
-    assert rendered(train, "train_gatesid", params={"as_of": "2026-11-20"}).endswith("--codebook cb-1")
+    assert rendered(train, "train_gatesid", params={"as_of": "2026-11-20"}).endswith("--codebook cb-1 --warm-start")
 
 
 def test_the_evaluation_covers_the_settings_days_unless_a_run_says_otherwise(bag):

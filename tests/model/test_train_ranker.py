@@ -2,12 +2,15 @@
 
 import json
 from datetime import date
+from shutil import copytree
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
-from features.errors import ArtefactError
+from features.errors import ArtefactError, CodebookMismatch
 from features.layout import Layout
 
 pytestmark = pytest.mark.tf
@@ -150,6 +153,56 @@ def test_going_on_with_other_settings_is_refused(lake):
     asked = job(lake)
     with pytest.raises(ArtefactError, match="other settings of training"):
         run(replace(asked, training=replace(asked.training, dense_rate=0.5)), say=lambda line: None)
+
+
+@pytest.fixture
+def renumbered(lake):
+    """Codebook cb-2: the same SIDs as cb-1, their codes numbered otherwise; what code of each level became which."""
+    table = DeltaTable(lake.table("semantic_ids")).to_pyarrow_table()
+    names = np.stack([np.random.default_rng(level).permutation(256) for level in range(4)]).astype(np.int32)
+    codes = names[np.arange(4), np.array(table.column("codes").to_pylist())]
+    table = table.set_column(table.column_names.index("codes"), "codes", pa.array(list(codes), pa.list_(pa.int32())))
+    table = table.set_column(table.column_names.index("codebook_version"), "codebook_version", pa.array(["cb-2"] * len(codes)))
+    write_deltalake(lake.table("semantic_ids"), table, mode="append")
+    return names
+
+
+def test_another_codebook_is_refused_unless_a_warm_start_is_asked_for(lake, renumbered):
+    from dataclasses import replace
+
+    from model.train_ranker import run
+
+    run(job(lake, as_of=DAYS[2]), say=lambda line: None)
+    with pytest.raises(CodebookMismatch, match="go on from it with --warm-start"):
+        run(replace(job(lake), codebook="cb-2"), say=lambda line: None)
+
+
+def test_a_warm_start_on_the_same_codes_under_other_numbers_changes_no_score(lake, renumbered, tmp_path):
+    from dataclasses import replace
+
+    from model.checkpoints import restore
+    from model.train_ranker import run
+
+    run(job(lake, as_of=DAYS[1]), say=lambda line: None)
+    twin = Layout(tmp_path / "twin")
+    copytree(lake.home, twin.home)
+    run(job(lake, as_of=DAYS[2]), say=lambda line: None)
+    said = []
+    asked = replace(job(twin, as_of=DAYS[2]), codebook="cb-2", warm_start=True)
+    changed = run(asked, say=said.append)
+    old, new = (pq.read_table(home.predictions("gatesid", 1) / f"{DAYS[1]}.parquet") for home in (lake, twin))
+    assert new.equals(old)
+    assert said[1].startswith("warm start from codebook cb-1 | codes that start from old ones ")
+    manifest = restore(changed, codebook="cb-2").manifest
+    assert manifest["warm_started_from"]["codebook_version"] == "cb-1"
+    assert manifest["warm_started_from"]["as_of"] == DAYS[1]
+    # The next night goes on as usual, whether it asks for a warm start or not, and remembers.
+    said.clear()
+    later = run(replace(asked, as_of=date.fromisoformat(DAYS[3])), say=said.append)
+    assert not [line for line in said if "warm start" in line]
+    assert restore(later).manifest["warm_started_from"] == manifest["warm_started_from"]
+    with pytest.raises(CodebookMismatch, match="trained on codebook cb-2, got cb-1"):
+        run(replace(asked, codebook="cb-1"), say=lambda line: None)
 
 
 def test_days_without_rows_are_named_and_passed_over(lake):
