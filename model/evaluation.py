@@ -3,7 +3,7 @@
 All rankers are judged on the same draws (intervals.py), so that what they share cancels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,18 +49,13 @@ def compare(rows: Rows, interval: Interval, against: Mapping[str, str] | None = 
                     for name, seeds in plain.items()},
         "difference": {},
     }
-    shared = {name: [seed for seed in judges[name] if seed in judges[other]] for name, other in against.items()}
-
-    def gaps(weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """float64[pairs, metrics], mean over the seeds that both have."""
-        found = {name: {seed: judge.figures(weights) for seed, judge in seeds.items()} for name, seeds in judges.items()}
-        return np.stack([np.mean([found[name][seed] - found[other][seed] for seed in shared[name]], axis=0)
-                         for name, other in against.items()])
-
+    gaps = Gaps(judges, against)
     unknown = np.full([len(against), len(METRICS)], np.nan)
-    low, high = interval.bounds(rows, gaps) if against and len(rows.labels) else (unknown, unknown)
+    # Of one user's positives alone, nobody knows what another's would have said.
+    enough = against and len(np.unique(rows.users[rows.labels])) > 1
+    low, high = interval.bounds(rows, gaps) if enough else (unknown, unknown)
     for n, (name, other) in enumerate(against.items()):
-        of_seeds = np.stack([plain[name][seed] - plain[other][seed] for seed in shared[name]]).T
+        of_seeds = np.stack([plain[name][seed] - plain[other][seed] for seed in gaps.shared[name]]).T
         columns = zip(METRICS, of_seeds, low[n], high[n], strict=True)
         result["difference"][name] = {"to": other} | {
             metric: spread(gap) | bounded(gap, *bounds) for metric, gap, *bounds in columns}
@@ -84,6 +79,43 @@ class Judge:
         return np.array([
             over_all[0] if len(over_all) else np.nan, np.nan if by_user is None else by_user,
             ratio(self.losses @ weights, weights.sum()), ratio(self.scores @ weights, self.labels @ weights)])
+
+    def slopes(self) -> NDArray[np.float64]:
+        """float64[METRICS, n]: how each figure moves with each row's weight, where all weights are 1."""
+        (_, _, of_auc), (areas, user, slope) = self.over_all.auc_slopes(), self.within_users.auc_slopes()
+        size, judged = np.bincount(user, minlength=len(areas)), np.isfinite(areas)
+        _, by_user, loss, calibration = self.figures()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            of_gauc = np.where(judged[user], size[user] * slope + areas[user] - by_user, 0.0) / size[judged].sum()
+            of_calibration = (self.scores - calibration * self.labels) / self.labels.sum()
+        return np.stack([of_auc, of_gauc, (self.losses - loss) / len(self.losses), of_calibration])
+
+    def sums(self, units: Sequence[NDArray]) -> list[NDArray[np.float64]]:
+        """The slopes summed over the clusters of each of the units, float64[METRICS, clusters]."""
+        slopes = self.slopes()
+        return [np.stack([np.bincount(unit, slope) for slope in slopes]) for unit in units]
+
+
+class Gaps:
+    """How far rankers are from those they are held against, float64[pairs, metrics]: means over the seeds that both have."""
+
+    def __init__(self, judges: Mapping[str, Mapping[int, "Judge"]], against: Mapping[str, str]):
+        self.judges, self.against = judges, against
+        self.shared = {name: [seed for seed in judges[name] if seed in judges[other]] for name, other in against.items()}
+
+    def figures(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        return self.of_pairs({name: {seed: judge.figures(weights) for seed, judge in seeds.items()}
+                              for name, seeds in self.judges.items()})
+
+    def sums(self, *units: NDArray) -> list[NDArray[np.float64]]:
+        """For each way to cluster the rows, the summed slopes of its clusters, float64[pairs, metrics, clusters]."""
+        slopes = {name: {seed: judge.sums(units) for seed, judge in seeds.items()} for name, seeds in self.judges.items()}
+        return [self.of_pairs({name: {seed: found[n] for seed, found in seeds.items()} for name, seeds in slopes.items()})
+                for n in range(len(units))]
+
+    def of_pairs(self, found: Mapping[str, Mapping[int, NDArray]]) -> NDArray[np.float64]:
+        return np.stack([np.mean([found[name][seed] - found[other][seed] for seed in self.shared[name]], axis=0)
+                         for name, other in self.against.items()])
 
 
 def ratio(over: float, under: float) -> float:

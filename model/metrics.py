@@ -77,6 +77,30 @@ class RankedRows:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(pairs > 0, won / pairs, np.nan), total_pos + total_neg
 
+    def auc_slopes(self) -> tuple[NDArray, NDArray, NDArray]:
+        """How AUC moves with each row's weight, where all weights are 1: (AUC of each group, float64[groups], NaN where it has
+        one label only; the group of each row, int[n]; d AUC of its group / d weight of the row, float64[n], 0 where that is
+        undefined), rows in the callers' order.
+        """
+        count, groups = len(self.order), len(self.group_starts)
+        sizes = np.diff(np.r_[self.group_starts, count])
+        positives = np.bincount(self.groups, minlength=groups)
+        group, areas = np.repeat(np.arange(groups), sizes), self.auc_by_group()[0]
+        below = np.r_[0, np.cumsum(self.negative)]
+        won = np.zeros(count)
+        won[self.positives] = (below[self.tie_starts] + below[self.tie_ends]) / 2 - below[self.group_starts][self.groups]
+        # A positive wins over every place from its group's start to its run of ties, and by half over those in the run.
+        steps = np.bincount(self.group_starts[self.groups], minlength=count + 1) - (
+            np.bincount(self.tie_starts, minlength=count + 1) + np.bincount(self.tie_ends, minlength=count + 1)) / 2
+        won = np.where(self.negative, np.cumsum(steps)[:count], won)
+        same = np.where(self.negative, (sizes - positives)[group], positives[group])
+        other = sizes[group] - same
+        with np.errstate(invalid="ignore", divide="ignore"):
+            slopes = np.nan_to_num((won / other - areas[group]) / same, posinf=0.0, neginf=0.0)
+        by_row, group_of_row = np.empty(count), np.empty(count, np.int64)
+        by_row[self.order], group_of_row[self.order] = slopes, group
+        return areas, group_of_row, by_row
+
 
 def auc(labels: Array, scores: Array) -> float | None:
     """Share of (positive, negative) pairs in the right order, ties 1/2; None where there is one label only."""
