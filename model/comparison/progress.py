@@ -1,11 +1,12 @@
 """How far a comparison is, read from its folder, and what remains.
 
 A ranker's days take as long as they took before in this run, so that slow rankers weigh more than fast ones; of kinds that
-have not run yet the mean of the others is expected.
+have not run yet the mean of the others like them is expected, fits apart from rankers: a fit is one long step.
 """
 
 import time
 from collections import defaultdict
+from statistics import mean
 
 from model.comparison.cells import Cell
 from model.comparison.plan import Run
@@ -41,8 +42,7 @@ class Progress:
         pace = self.pace(reached)
         if not pace:
             return None
-        usual = sum(pace.values()) / len(pace)
-        return sum((total[cell] - reached[cell]) * pace.get(cell.kind, usual) for cell in self.cells) / self.processes
+        return sum((total[cell] - reached[cell]) * expected(pace, cell.kind) for cell in self.cells) / self.processes
 
     def pace(self, reached: dict[Cell, int]) -> dict[tuple[str, ...], float]:
         """Seconds a step by kind, of ended cells and of those that run, as far as they are."""
@@ -52,3 +52,11 @@ class Progress:
                 seconds[cell.kind] = seconds.get(cell.kind, 0.0) + now - began
                 steps[cell.kind] = steps.get(cell.kind, 0) + reached[cell] - before
         return {kind: seconds[kind] / steps[kind] for kind in seconds if steps[kind]}
+
+
+def expected(pace: dict[tuple[str, ...], float], kind: tuple[str, ...]) -> float:
+    """Seconds a step of a kind: its own pace, else the mean of those that share its first name, else of all."""
+    if kind in pace:
+        return pace[kind]
+    alike = [seconds for known, seconds in pace.items() if known[0] == kind[0]]
+    return mean(alike or pace.values())
