@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from model.losses.smile import smile_total
 from model.rankers.smile import Smile
 from model.rankers.trunk import Interest, View
 
@@ -38,4 +37,4 @@ class WithoutRq(Smile):
         return tf.zeros([tf.shape(view.item_emb)[0], 1])
 
     def auxiliary_loss(self, view: View, interest: Interest) -> tf.Tensor:
-        return smile_total(0.0, 0.0, self.contrast(view, interest), self.config.transfer_loss_weight, self.config.opq_loss_weight)
+        return self.config.opq_loss_weight * self.contrast(view, interest)
