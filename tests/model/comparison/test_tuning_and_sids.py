@@ -26,7 +26,7 @@ TITLES = [f"{food} {size} {taste}" for food in FOODS for size in ("small", "larg
           for taste in ("plain", "organic", "spiced")]
 ABLATION = "gatesid_without_alignment"
 RATES = ((1e-3, 0.02), (1e-2, 0.2))
-ASKED = ["--rankers", f"base,gatesid,smile,{ABLATION}", "--seeds", "2", "--ablation-seeds", "1", "--tune-days", "4"]
+ASKED = ["--rankers", f"base,gatesid,{ABLATION}", "--seeds", "2", "--ablation-seeds", "1", "--tune-days", "4"]
 
 
 def write_catalogue(layout):
@@ -102,7 +102,7 @@ def test_reported_days_are_those_after_the_tuning_days(result):
 def test_every_model_gets_the_point_with_the_lowest_log_loss_of_the_judged_days(folder, result):
     rates = json.loads((folder / "rates.json").read_text())
     assert rates == result["rates"]
-    assert set(rates["practical"]) == {"base", "gatesid", "smile", ABLATION}
+    assert set(rates["practical"]) == {"base", "gatesid", ABLATION}
     for ranker, found in rates["practical"].items():
         assert [(point["dense_rate"], point["table_rate"]) for point in found["points"]] == list(RATES)
         best = min(found["points"], key=lambda point: point["log_loss"])
@@ -118,7 +118,7 @@ def test_each_seed_has_sids_of_its_own_that_know_no_reported_day(folder, result)
     codes = {}
     for seed in ("1", "2"):
         fitted = result["sids"][seed]
-        assert set(fitted) == {"gatesid", "smile"}
+        assert set(fitted) == {"gatesid"}
         assert fitted["gatesid"]["codebook"] == f"cb-{DAYS[4]}"
         assert fitted["gatesid"]["config"]["seed"] == int(seed)
         # Pairs of days from the first reported one on, and the item born on the last day, were not seen.
@@ -128,10 +128,26 @@ def test_each_seed_has_sids_of_its_own_that_know_no_reported_day(folder, result)
         assert fitted["gatesid"]["items"] == len(TITLES)  # but it has a SID, for its content is known at birth
         assert fitted["gatesid"]["health"]["levels"][0]["perplexity"] > 1
         table = DeltaTable(folder / "sids" / f"s{seed}" / "lake" / "semantic_ids").to_pyarrow_table().sort_by("item_id")
-        assert set(table["codebook_version"].to_pylist()) == {f"cb-{DAYS[4]}", f"cb-{DAYS[4]}-smile"}
-        codes[seed] = table.filter(pa.compute.equal(table["codebook_version"], f"cb-{DAYS[4]}"))["codes"].to_pylist()
+        assert set(table["codebook_version"].to_pylist()) == {f"cb-{DAYS[4]}"}
+        codes[seed] = table["codes"].to_pylist()
     assert codes["1"] != codes["2"]
     assert not result["codebook"]
+
+
+def test_smiles_codebook_is_fitted_beside_the_other_one_from_the_same_encoder(patched, layout, tmp_path):
+    run = a_run(tmp_path, home=layout)
+    for cell in [*Fit(3, "smile").needs(run), Fit(3, "smile")]:
+        assert not cell.finished(run)
+        cell.work(run)
+        assert cell.finished(run)
+    rvq, opq = (json.loads(run.fitted(3, kind).read_text()) for kind in ("gatesid", "smile"))
+    assert (rvq["encoder"], opq["codebook"]) == (opq["encoder"], f"cb-{DAYS[4]}-smile")
+    assert "opq" in opq["health"]
+    sids = DeltaTable(run.sids(3).table("semantic_ids")).to_pyarrow_table()
+    assert sorted(sids["codebook_version"].to_pylist()) == [rvq["codebook"]] * 72 + [opq["codebook"]] * 72
+    vectors = DeltaTable(run.sids(3).table("item_vectors")).to_pyarrow_table()
+    assert len(vectors) == 72
+    assert set(vectors["encoder_version"].to_pylist()) == {rvq["encoder"]}
 
 
 def test_ablations_have_fewer_seeds_and_are_held_against_their_whole(result):
@@ -140,7 +156,7 @@ def test_ablations_have_fewer_seeds_and_are_held_against_their_whole(result):
     assert sorted(block["cells"]["gatesid"]) == ["1", "2"]
     cell = block["slices"]["ctr"]["all"]
     assert {name: gap["to"] for name, gap in cell["difference"].items()} == {
-        "gatesid": "base", "smile": "base", ABLATION: "gatesid"}
+        "gatesid": "base", ABLATION: "gatesid"}
     gap, figures = cell["difference"][ABLATION]["auc"], cell["rankers"]
     assert gap["by_seed"] == pytest.approx([figures[ABLATION]["auc"]["by_seed"][0] - figures["gatesid"]["auc"]["by_seed"][0]])
     assert len(cell["difference"]["gatesid"]["auc"]["by_seed"]) == 2
@@ -191,10 +207,10 @@ def test_days_and_names_that_do_not_fit_are_refused(patched, layout, arguments, 
         run_compare(patched, layout, *arguments)
 
 
-def a_run(tmp_path, **other):
+def a_run(tmp_path, home=None, **other):
     return Run(Plan(**{"start": DAYS[0], "as_of": "2026-01-10", "tune_days": 4, "rates": RATES, "codebook": None,
                        "sids_as_of": DAYS[4], "batch_size": 32, "labels": ("clicked",), "versions": {}} | other),
-               Layout(tmp_path), tmp_path / "run")
+               home or Layout(tmp_path), tmp_path / "run")
 
 
 def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(tmp_path):
