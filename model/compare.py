@@ -22,7 +22,7 @@ from features.artefacts import read_manifest, write_json
 from features.clock import parse_as_of
 from features.errors import ConfigError, exit_code
 from features.live_codebook import live_codebook
-from features.names import CLICKED, ORDERED, TABLE_TRAINING_FRAME
+from features.names import CLICKED, ORDERED, TABLE_MATURITY_REBUILT, TABLE_TRAINING_FRAME
 from infra.settings import Settings, load_settings
 from model.comparison.cells import in_order
 from model.comparison.models import ALL, Models, has_sids, rankers_named
@@ -58,7 +58,9 @@ def compare(settings: Settings, given: argparse.Namespace, say=print) -> Path:
             say(f"tables have newer versions now ({newer}); this run stays with those it was begun with")
         frame = PinnedTable.at(home.table(TABLE_TRAINING_FRAME), pinned[TABLE_TRAINING_FRAME])
         days = run.plan.days()[-report_days:]
-        refuse_leaks(frame, sorted(set(days_present(frame)) & set(days)))
+        maturity = home.table(TABLE_MATURITY_REBUILT)
+        published = PinnedTable.at(maturity) if maturity.exists() else None
+        refuse_leaks(frame, sorted(set(days_present(frame)) & set(days)), published)
         began = time.monotonic()
         run_cells(run, in_order(run, asked_models), given.jobs or os.cpu_count() or 1, say)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)

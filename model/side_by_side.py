@@ -43,11 +43,11 @@ def read_tables(layout: Layout, seeds: Mapping[str, list[int]], days: list[str])
 
 
 def side_by_side(shared: pa.Table, tables: Tables, interval_of: Callable[[Rows], Interval],
-                 against: Mapping[str, str] | None = None) -> dict[str, Any]:
+                 against: Mapping[str, str] | None = None, views: np.ndarray | None = None) -> dict[str, Any]:
     """{"tasks", "interval", "slices", "by_age", "semantic_weight", "per_day"} of rankers, see read_tables. `against`: whom each
-    is compared with; by default the first."""
-    stats = {name: shared.column(name).to_numpy() for name in ("online_days", "exposure_7d")}
-    masks = evaluation_slices(**stats)
+    is compared with; by default the first. `views`: see evaluation_slices."""
+    stats = {name: shared.column(name).to_numpy() for name in ("online_days", "exposure_7d", "click_7d")}
+    masks = evaluation_slices(**stats, views=views)
     ages, exposures = age_buckets(stats["online_days"]), exposure_buckets(stats["exposure_7d"])
     tasks = [task for task in LABEL_OF if shared.column(task).null_count == 0]
     result: dict[str, Any] = {

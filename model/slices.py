@@ -3,21 +3,35 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from features.maturity import new_under_20_days, popular_over_300_days, under_200_impressions_7d
+from features.maturity import (
+    new_under_20_days,
+    popular_over_300_days,
+    pv_bucket,
+    pv_bucket_names,
+    under_200_impressions_7d,
+    warm_over_3_clicks_or_order_7d,
+)
 from features.names import SLICE_ALL, SLICE_LOW_EXPOSURE, SLICE_NEW, SLICE_POPULAR
 
 EXPOSURE_EDGES = (0, 1, 10, 100)
+# SMILE's rule for warm items without its other half, an order in 7 days: no input counts orders.
+SLICE_WARM = "over_3_clicks_7d"
 AGE_EDGES = (0, 7, 14, 20, 50, 100, 200, 300)
 
 
-def evaluation_slices(online_days: NDArray, exposure_7d: NDArray) -> dict[str, NDArray[np.bool_]]:
-    """bool[n] by slice name; slices overlap."""
+def evaluation_slices(online_days: NDArray, exposure_7d: NDArray, click_7d: NDArray, views: NDArray | None = None,
+                      ) -> dict[str, NDArray[np.bool_]]:
+    """bool[n] by slice name; slices overlap. `views`: of the item before the row's day, where that is known (SaviorRec's
+    buckets)."""
+    of_views = {} if views is None else {name: pv_bucket(views) == n for n, name in enumerate(pv_bucket_names())}
     return {
         SLICE_ALL: np.ones(len(online_days), bool),
         SLICE_NEW: new_under_20_days(online_days),
         SLICE_POPULAR: popular_over_300_days(online_days),
         **buckets("exposure_7d", exposure_7d, EXPOSURE_EDGES),
         SLICE_LOW_EXPOSURE: under_200_impressions_7d(exposure_7d),
+        SLICE_WARM: warm_over_3_clicks_or_order_7d(click_7d, np.zeros_like(click_7d)),
+        **of_views,
     }
 
 

@@ -11,6 +11,7 @@ from model.comparison.models import Models, quantiser_of, whole_of
 from model.comparison.norms import embedding_norms
 from model.comparison.plan import Run
 from model.comparison.tuning import all_rates
+from model.comparison.views import views_before, views_counted
 from model.config import preset
 from model.intervals import UserAndDayInterval
 from model.predictions import fingerprint
@@ -26,7 +27,7 @@ def results(run: Run, models: Models, dataset: str, days: list[str]) -> dict[str
         "ablations": {ranker: whole_of(ranker) for ranker in models.ablations()},
         "data": manifest_of(run.home.dataset(dataset), "dataset"),
         "codebook": None if plan.codebook is None else manifest_of(run.home.codebook(plan.codebook), "codebook"),
-        "sids": fitted(run, models), "code": {"commit": commit(), "sources": source_hash()},
+        "sids": fitted(run, models), "views": views_counted(run), "code": {"commit": commit(), "sources": source_hash()},
         "presets": {name: of_preset(run, models, name, days) for name in models.presets},
     }
     return described | {"notes": notes(described)}
@@ -41,7 +42,7 @@ def of_preset(run: Run, models: Models, name: str, days: list[str]) -> dict[str,
                   for ranker, numbers in seeds.items()},
         "embedding_norms": {ranker: {str(seed): embedding_norms(run, layout.checkpoint(ranker, seed, run.plan.as_of))
                                      for seed in numbers} for ranker, numbers in seeds.items()},
-    } | side_by_side(shared, tables, UserAndDayInterval.of, models.held_against())
+    } | side_by_side(shared, tables, UserAndDayInterval.of, models.held_against(), views_before(run, shared))
 
 
 def fitted(run: Run, models: Models) -> dict[str, Any]:

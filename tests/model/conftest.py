@@ -135,12 +135,16 @@ def moment(ds):
 
 
 def frame_of(rng, ds, rows, items, users):
-    """One day of training_frame. Clicks prefer what the user took before, so that there is something to learn."""
+    """One day of training_frame. Clicks prefer what the user took before, so that there is something to learn; that is in the
+    history, first, and no other candidate is. Counts are the item's, for all rows have one tick."""
     item, user = rng.integers(0, items, rows), rng.integers(0, users, rows)
     count = rng.integers(0, 3, rows)
     clicked = (rng.random(rows) < np.where(count > 0, 0.6, 0.1)).astype(np.int8)
-    lengths = rng.integers(0, 6, rows)
-    history = rng.integers(2, items + 2, lengths.sum()).astype(np.int32)
+    lengths = np.maximum(rng.integers(0, 6, rows), count > 0)
+    starts = np.r_[0, np.cumsum(lengths)]
+    other = np.repeat(item, lengths) + rng.integers(1, items, lengths.sum())
+    history = (other % items + 2).astype(np.int32)
+    history[starts[:-1][count > 0]] = item[count > 0] + 2
     return pa.table({
         "event_id": [f"{ds}-{n:05d}" for n in rng.permutation(rows)], "user_id": [f"u{n}" for n in user],
         "item_id": [f"i{n}" for n in item], "event_time": [moment(ds)] * rows, "ds": [ds] * rows,
@@ -148,9 +152,9 @@ def frame_of(rng, ds, rows, items, users):
         "user_row": pa.array(user + 2, pa.int32()), "item_row": pa.array(item + 2, pa.int32()),
         "hour_of_day": pa.array(rng.integers(0, 24, rows), pa.int32()),
         "day_of_week": pa.array(rng.integers(0, 7, rows), pa.int32()),
-        "history_rows": pa.ListArray.from_arrays(pa.array(np.r_[0, np.cumsum(lengths)], pa.int32()), pa.array(history)),
-        "online_days": rng.integers(0, 400, rows), "exposure_7d": rng.integers(0, 300, rows),
-        "click_7d": rng.integers(0, 30, rows),
+        "history_rows": pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(history)),
+        "online_days": rng.integers(0, 400, rows), "exposure_7d": rng.integers(0, 300, items)[item],
+        "click_7d": rng.integers(0, 30, items)[item],
         "maturity_tick": [moment(ds)] * rows, "repeat_count": count.astype(np.float32),
         "repeat_age_days": np.where(count > 0, rng.random(rows) * 30, -1).astype(np.float32)})
 

@@ -160,7 +160,7 @@ def test_the_gate_is_averaged_by_age_and_by_exposure(layout):
 def test_age_buckets_cover_every_row_once_and_slices_keep_their_edges():
     days = np.array([-1, 0, 6, 7, 19, 20, 299, 300, 301, 5000])
     assert (np.sum(list(age_buckets(days).values()), axis=0) == 1).all()
-    masks = evaluation_slices(days, np.array([0, 1, 9, 10, 99, 100, 199, 200, 0, 0]))
+    masks = evaluation_slices(days, np.array([0, 1, 9, 10, 99, 100, 199, 200, 0, 0]), np.zeros(10))
     assert masks["new_under_20_days"].tolist() == [True] * 5 + [False] * 5
     assert masks["popular_over_300_days"].tolist() == [False] * 8 + [True] * 2
     assert masks["exposure_7d_1_9"].tolist() == [False, True, True] + [False] * 7

@@ -56,6 +56,49 @@ def test_an_input_made_of_the_same_days_labels_is_found(layout):
         refuse_leaks(frame(layout), DAYS)
 
 
+def test_a_count_that_holds_the_impressions_own_click_is_found(layout):
+    """However little one click more tells: AUC of click_7d stays near a half."""
+    replace_column(layout, "click_7d", lambda table: pa.compute.add(table["click_7d"], table["clicked"].cast(pa.int64())))
+    with pytest.raises(DataError, match="rows of 2026-01-01 have other counts than a row of the same item and maturity_tick"):
+        refuse_leaks(frame(layout), DAYS)
+
+
+def publish(layout):
+    """The maturity table that the frame's counts are of."""
+    table = DeltaTable(str(layout.table("training_frame"))).to_pyarrow_table()
+    rows = table.group_by(["item_id", "maturity_tick", "exposure_7d", "click_7d", "ds"]).aggregate([])
+    write_deltalake(str(layout.table("item_maturity_rebuilt")), rows.rename_columns(
+        ["tick" if name == "maturity_tick" else name for name in rows.column_names]), partition_by=["ds"])
+    return PinnedTable.at(layout.table("item_maturity_rebuilt"))
+
+
+def clicks_of_the_day(table):
+    """click_7d plus every click of the item on that day: the same for all rows of an item and day."""
+    rows = table.to_pandas()
+    return pa.array(rows["click_7d"] + rows.groupby(["item_id", "ds"])["clicked"].transform("sum"))
+
+
+def test_a_count_that_holds_the_whole_day_is_found_by_what_was_published(layout):
+    published = publish(layout)
+    refuse_leaks(frame(layout), DAYS, published)
+    replace_column(layout, "click_7d", clicks_of_the_day)
+    with pytest.raises(DataError, match="rows of 2026-01-02 have other counts than were published at their maturity_tick"):
+        refuse_leaks(frame(layout), DAYS, published)
+
+
+def test_counts_of_an_item_of_which_nothing_was_published_are_found(layout):
+    replace_column(layout, "maturity_tick", lambda table: pa.nulls(table.num_rows, pa.timestamp("us", "UTC")))
+    with pytest.raises(DataError, match="rows of 2026-01-03 have counts though nothing was published of their item"):
+        refuse_leaks(frame(layout), DAYS)
+
+
+def test_a_repeat_count_that_holds_the_impressions_own_take_is_found(layout):
+    replace_column(layout, "repeat_count", lambda table: pa.compute.add(
+        table["repeat_count"], table["clicked"].cast(pa.float32())))
+    with pytest.raises(DataError, match="rows of 2026-01-01 have a repeat_count that their history_rows do not know of"):
+        refuse_leaks(frame(layout), DAYS)
+
+
 def test_a_history_that_holds_the_present_is_found(layout):
     replace_column(layout, "history_rows", lambda table: pa.array(
         [[item] if clicked else [] for item, clicked in zip(
