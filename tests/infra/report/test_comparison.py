@@ -88,6 +88,12 @@ def write(home, name, result, at=1_000):
     os.utime(file, (at, at))
 
 
+@pytest.fixture(scope="module")
+def text():
+    """The whole page, drawn once."""
+    return comparison_page("mine", full())
+
+
 def titles(text):
     return tuple(re.findall(r"<h2>(.*?)</h2>", text))
 
@@ -98,8 +104,7 @@ def cells_of(text, first):
     return re.findall(r"<td(.*?)>(.*?)</td>", row)[1:]
 
 
-def test_every_part_of_a_comparison_has_its_section():
-    text = comparison_page("mine", full())
+def test_every_part_of_a_comparison_has_its_section(text):
     assert titles(text) == SECTIONS
     # By preset: gains by age and by day of two metrics, the gate by age and exposure, two figures of norms.
     assert text.count("<svg") == 2 * 8
@@ -114,8 +119,7 @@ def test_what_a_comparison_does_not_have_is_left_out():
     assert "rates of the presets" in text
 
 
-def test_ablations_are_held_against_the_model_they_leave_something_out_of():
-    text = comparison_page("mine", full())
+def test_ablations_are_held_against_the_model_they_leave_something_out_of(text):
     before, after = text.split("<h2>Ablations</h2>")
     assert "gatesid_without_alignment" not in before.split("<h2>Gain by item age")[0]
     assert "CTR, preset practical: against gatesid" in after
@@ -158,8 +162,7 @@ def test_the_long_table_has_a_line_for_every_slice_and_ranker():
     assert [shown for _, shown in cells_of(text, "all")] == ["500", "base", "75.00", "", "70.00", "", "0.4100", "", "1.020"]
 
 
-def test_gate_norms_codes_and_rates_are_those_of_the_file():
-    text = comparison_page("mine", full())
+def test_gate_norms_codes_and_rates_are_those_of_the_file(text):
     gate, norms, codes, rates = (text.split(f"<h2>{title}</h2>")[1] for title in (*SECTIONS[3:6], SECTIONS[7]))
     assert [shown for _, shown in cells_of(gate, "gatesid")] == ["0.61", "–"]
     assert [shown for _, shown in cells_of(norms, "gatesid")] == [
@@ -174,7 +177,7 @@ def test_gate_norms_codes_and_rates_are_those_of_the_file():
 
 
 def test_one_codebook_of_all_seeds_is_shown_by_its_name():
-    result = full() | {"sids": {}, "codebook": {"health": health()}}
+    result = bare() | {"codebook": {"health": health()}}
     result["plan"]["codebook"] = "cb-7"
     assert cells_of(comparison_page("mine", result), "cb-7")[0][1] == "133 133"
 
@@ -192,7 +195,7 @@ def test_a_days_gain_is_of_the_seeds_that_both_have():
 
 def test_the_command_writes_a_page_of_its_own_with_names_escaped(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GATESID_HOME", str(tmp_path))
-    write(tmp_path, "<i>&me", full())
+    write(tmp_path, "<i>&me", bare())
     assert report.main(["--comparison", "<i>&me"]) == 0
     path = tmp_path / "reports" / "compare-<i>&me" / "index.html"
     assert capsys.readouterr().out.strip() == str(path)
