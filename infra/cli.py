@@ -255,12 +255,17 @@ def rank(
 
 
 @app.command(context_settings=REST)
-def report(context: typer.Context, as_of: AsOf) -> None:
-    """Write the HTML report.
+def report(
+    context: typer.Context,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="D", help="of the evaluation to show, YYYY-MM-DD")] = None,
+    comparison: Annotated[str | None, typer.Option(metavar="NAME", help="of a finished `gatesid compare`, instead")] = None,
+) -> None:
+    """Write an HTML page: the report, or a comparison.
 
     Example: gatesid report --as-of 2026-11-22
+    Example: gatesid report --comparison 2026-11-22
     """
-    room_command.room("infra.report", *flags(as_of=as_of), *context.args)
+    room_command.room("infra.report", *flags(as_of=as_of, comparison=comparison), *context.args)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""One HTML page over what the last runs left on disk: evaluation, codebook, stream, live session, lineage."""
+"""One HTML page over what runs left on disk: the demo (evaluation, codebook, stream, live session, lineage) or a comparison."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from features.layout import Layout
 from infra.report import plots
+from infra.report.figures import FEW_POSITIVES, bucket, few, gap, points
 from infra.report.page import paragraph, section, table
 from infra.report.page import plots as drawn
 
-FEW_POSITIVES = 200
 RATE = re.compile(r"^maturity ([\d,]+) ev \| ([\d.]+)k/s")
 
 
@@ -20,18 +20,6 @@ def read(path: Path) -> dict[str, Any] | None:
 
 def absent(title: str, path: Path, command: str) -> str:
     return section(title, paragraph(f"There is no {path.name} yet; `{command}` writes it.", soft=True))
-
-
-def points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"
-
-
-def gap(cell: dict[str, Any]) -> str:
-    if cell.get("mean") is None:
-        return "–"
-    bounds = "" if cell.get("low") is None else f" [{100 * cell['low']:+.2f}, {100 * cell['high']:+.2f}]"
-    seeds = "" if cell.get("sd") is None else f" ± {100 * cell['sd']:.2f}"
-    return f"{100 * cell['mean']:+.2f}{bounds}{seeds}"
 
 
 def evaluation(layout: Layout, as_of: str, label: str) -> str:
@@ -62,11 +50,11 @@ def slice_table(task: str, slices: dict[str, Any], first: str, other: str) -> st
                  points(cell["rankers"][first][metric]["mean"]), points(cell["rankers"][other][metric]["mean"]),
                  gap(cell["difference"][other][metric])))]
             for name, cell in slices.items()]
-    return table(header, rows, [cell["positives"] < FEW_POSITIVES for cell in slices.values()])
+    return table(header, rows, [few(cell) for cell in slices.values()])
 
 
 def age_plots(result: dict[str, Any], task: str, ages: dict[str, Any], first: str, others: list[str]) -> str:
-    names = [name.removeprefix("online_days_").replace("_", "–") for name in ages]
+    names = [bucket(name) for name in ages]
     figures = [plots.lines(f"{task.upper()} AUC by item age", "days online", "AUC", names, {
         ranker: [cell["rankers"][ranker]["auc"]["mean"] for cell in ages.values()] for ranker in (first, *others)})]
     for other in others:
@@ -74,9 +62,8 @@ def age_plots(result: dict[str, Any], task: str, ages: dict[str, Any], first: st
                                    [cell["difference"][other]["auc"] for cell in ages.values()]))
         weights = result["semantic_weight"].get(other)
         for kind, buckets in (weights or {}).items():
-            shown = [name.split("_", 2)[2].replace("_", "–") for name in buckets]
-            figures.append(plots.lines(f"Gate weight of {other} by {kind}", kind, "mean weight (1 = content)", shown,
-                                       {other: [cell["mean"] for cell in buckets.values()]}))
+            figures.append(plots.lines(f"Gate weight of {other} by {kind}", kind, "mean weight (1 = content)",
+                                       [*map(bucket, buckets)], {other: [cell["mean"] for cell in buckets.values()]}))
     return drawn(*figures)
 
 

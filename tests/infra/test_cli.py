@@ -92,6 +92,7 @@ def test_exit_codes_are_in_the_help():
     ("data prepare simulator --users 10", "infra.datasets prepare simulator --users 10"),
     ("data prepare simulator --events 900 --items 20", "infra.datasets prepare simulator --events 900 --items 20"),
     ("report --as-of 2026-01-02", "infra.report --as-of 2026-01-02"),
+    ("report --comparison mine", "infra.report --comparison mine"),
     ("codebooks list", "model.registry list"),
     ("codebooks show cb-1 --json", "model.registry show cb-1 --json"),
     ("codebooks diff cb-1 cb-2", "model.registry diff cb-1 cb-2"),
