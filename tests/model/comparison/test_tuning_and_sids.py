@@ -77,8 +77,16 @@ def run_compare(patch, layout, *arguments):
 def layout(tmp_path_factory, write_lake):
     layout = Layout(tmp_path_factory.mktemp("home"))
     write_lake(layout, DAYS, rows=80, items=len(TITLES))
+    without_positives(layout, DAYS[6])
     write_catalogue(layout)
     return layout
+
+
+def without_positives(layout, ds):
+    table = DeltaTable(layout.table("training_frame")).to_pyarrow_table(filters=[("ds", "=", ds)])
+    for name in ("clicked", "ordered"):
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(np.zeros(len(table), np.int8)))
+    write_deltalake(layout.table("training_frame"), table, mode="overwrite", predicate=f"ds = '{ds}'")
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +169,19 @@ def test_ablations_have_fewer_seeds_and_are_held_against_their_whole(result):
     assert gap["by_seed"] == pytest.approx([figures[ABLATION]["auc"]["by_seed"][0] - figures["gatesid"]["auc"]["by_seed"][0]])
     assert len(cell["difference"]["gatesid"]["auc"]["by_seed"]) == 2
     assert result["ablations"] == {ABLATION: "gatesid"}
+
+
+def test_what_a_day_without_positives_or_an_empty_slice_cannot_say_is_null(result):
+    block = result["presets"]["practical"]
+    day = next(day for day in block["per_day"] if day["ds"] == DAYS[6] and day["task"] == "ctr")
+    assert (day["rows"], day["positives"]) == (80, 0)
+    assert day["base"] == {"auc": [None, None], "gauc": [None, None]}
+    empty = block["slices"]["ctr"]["pv_bucket_20000_inf"]
+    assert (empty["rows"], empty["positives"]) == (0, 0)
+    assert all(figure["mean"] is None for figure in empty["rankers"]["gatesid"].values())
+    assert empty["difference"]["gatesid"]["auc"] == {
+        "mean": None, "sd": None, "by_seed": [None, None], "low": None, "high": None, "resolved": False}
+    assert block["slices"]["ctr"]["all"]["rows"] == 80 * 5
 
 
 def test_norms_of_item_vectors_tell_new_from_all(folder, result, layout):
