@@ -222,7 +222,7 @@ def test_the_report_draws_a_comparison_as_it_was_written(finished, folder, resul
     for task, slices in result["presets"]["practical"]["slices"].items():
         assert f"{task.upper()}, preset practical: against base" in page
         for gap in (cell["difference"]["gatesid"]["auc"] for cell in slices.values()):
-            if gap["mean"] is not None:
+            if gap["low"] is not None:
                 assert f"{100 * gap['mean']:+.2f} [{100 * gap['low']:+.2f}, {100 * gap['high']:+.2f}]" in page
     assert result["code"]["sources"] in page
     assert all(f"<li>{note}</li>" in page for note in map(html.escape, result["notes"]))
