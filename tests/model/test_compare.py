@@ -1,5 +1,6 @@
 """gatesid compare: its own folder, pinned versions, going on after a kill, a table that can be made again from the files."""
 
+import html
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from features.errors import ArtefactError
 from features.layout import Layout
+from infra.report import __main__ as report
 from infra.settings import load_settings
 from model import compare
 from model.comparison import pool, progress
@@ -211,6 +213,19 @@ def test_the_tables_show_every_slice_ranker_and_its_positives(result):
     unsure = [line for line in text if " gatesid " in line and "~" in line]
     assert unsure
     assert any(line.startswith("\033[2m") for line in text_lines(result, grey=True))
+
+
+def test_the_report_draws_a_comparison_as_it_was_written(finished, folder, result, monkeypatch):
+    monkeypatch.setenv("GATESID_HOME", str(finished.home))
+    assert report.main(["--comparison", folder.name]) == 0
+    page = (finished.home / "reports" / f"compare-{folder.name}" / "index.html").read_text()
+    for task, slices in result["presets"]["practical"]["slices"].items():
+        assert f"{task.upper()}, preset practical: against base" in page
+        for gap in (cell["difference"]["gatesid"]["auc"] for cell in slices.values()):
+            if gap["low"] is not None:
+                assert f"{100 * gap['mean']:+.2f} [{100 * gap['low']:+.2f}, {100 * gap['high']:+.2f}]" in page
+    assert result["code"]["sources"] in page
+    assert all(f"<li>{note}</li>" in page for note in map(html.escape, result["notes"]))
 
 
 def begun(home, **other):
