@@ -121,7 +121,9 @@ def read_day(frame: PinnedTable, ds: str) -> Day:
         raise DataError(f"training_frame has no rows of {ds}: run spark_jobs.training_frame for that day")
     rows = rows.sort_by("event_id").combine_chunks()
     number = {name: rows.column(name).to_numpy() for name in (*CONTEXT, *STATS)}
-    clicked, ordered = (pc.fill_null(rows.column(name), 0).to_numpy().astype(np.int8) for name in (CLICKED, ORDERED))
+    # A data set without orders has null there; a click is always known, so that null is no label.
+    clicked, ordered = (pc.fill_null(rows.column(name), unknown).to_numpy().astype(np.int8)
+                        for name, unknown in ((CLICKED, -1), (ORDERED, 0)))
     check_day(ds, number, clicked, ordered)
     features = {name: number[name].astype(np.float32 if name.startswith("repeat") else np.int32) for name in CONTEXT}
     features["item_stats"] = np.stack([number[name] for name in STATS], axis=1).astype(np.float32)

@@ -32,6 +32,7 @@ class Learner:
     training: TrainConfig
     learnt: str = ""  # the last ds this model has learnt from
     steps: Any = field(init=False)
+    sid_steps: Any = field(init=False)
     score: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,19 +43,32 @@ class Learner:
         labelled = {"features": features} | {name: tensor("float32") for name in (CLICKED, ORDERED, "order_weight")}
         self.score = tf.function(self.ranker.score, input_signature=[features])
         self.steps = tf.function(self.every_step, input_signature=[labelled])
+        self.sid_steps = tf.function(self.every_sid_step, input_signature=[labelled])
 
     def every_step(self, rows):
+        return self.in_batches(rows, self.one_step)
+
+    def every_sid_step(self, rows):
+        return self.in_batches(rows, self.one_sid_step)
+
+    def in_batches(self, rows, step):
         """Learn from the rows in batches, in the order given. Returns the sum of the rows' losses."""
         count, size, total = tf.shape(rows[CLICKED])[0], self.training.batch_size, tf.zeros([])
         for start in tf.range(0, count, size):
             batch = tf.nest.map_structure(lambda values, at=start: values[at:at + size], rows)
-            total += self.one_step(batch) * tf.cast(tf.minimum(size, count - start), tf.float32)
+            total += step(batch) * tf.cast(tf.minimum(size, count - start), tf.float32)
         return total
 
     def one_step(self, batch):
         with tf.GradientTape() as tape:
             loss = self.ranker.compute_loss(batch, training=True)
         self.optimiser.apply(tape, loss)
+        return loss
+
+    def one_sid_step(self, batch):
+        with tf.GradientTape() as tape:
+            loss = self.ranker.compute_loss(batch, training=True)
+        self.optimiser.apply_to(self.ranker.sid_tables(), tape, loss)
         return loss
 
     def predict(self, day: Day, codes: NDArray[np.int32]) -> Arrays:
@@ -71,14 +85,22 @@ class Learner:
 
     def learn(self, day: Day, codes: NDArray[np.int32], seed: int) -> float:
         """One pass over the day in an order given by (seed, day). Returns the mean loss. Raises Diverged: it is not finite."""
+        loss = self.one_pass(self.steps, day, codes, seed)
+        self.learnt = max(self.learnt, day.ds)
+        return loss
+
+    def relearn(self, day: Day, codes: NDArray[np.int32], seed: int) -> float:
+        """A pass that moves the SID tables alone, over a day from which the rest has learnt. Returns and raises as `learn`."""
+        return self.one_pass(self.sid_steps, day, codes, seed)
+
+    def one_pass(self, steps, day: Day, codes: NDArray[np.int32], seed: int) -> float:
         order_weight, total = float(ORDERED in self.training.labels), 0.0
         batch_size = self.training.batch_size
         for features, rows in batches(day, codes, batch_size * max(1, ROWS_A_CALL // batch_size), seed):
-            total += float(self.steps({
+            total += float(steps({
                 "features": features, CLICKED: day.clicked[rows].astype(np.float32),
                 ORDERED: day.ordered[rows].astype(np.float32), "order_weight": np.full(len(rows), order_weight, np.float32)}))
         if not np.isfinite(total):
             raise Diverged(f"the loss of {day.ds} is {total}: train with lower rates (now {self.training.dense_rate} for dense "
                            f"layers, {self.training.table_rate} for tables), or look for values beyond all measure in that day")
-        self.learnt = max(self.learnt, day.ds)
         return total / len(day)

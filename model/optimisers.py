@@ -27,6 +27,10 @@ class SplitOptimiser:
         self.adamw.apply_gradients([(g, v) for g, v in zip(dense, self.dense, strict=True) if g is not None])
         self.adagrad.apply_gradients([(g, v) for g, v in zip(tables, self.tables, strict=True) if g is not None])
 
+    def apply_to(self, tables: list[tf.Variable], tape: tf.GradientTape, loss: tf.Tensor) -> None:
+        """A step of some of the tables; everything else stays."""
+        self.adagrad.apply_gradients(zip(tape.gradient(loss, tables), tables, strict=True))
+
     def state(self) -> dict[str, tf.Variable]:
         """What a checkpoint keeps: Adagrad's sums under their table's name, AdamW's step count and moments by position
         (Keras's names for them are not unique)."""

@@ -5,8 +5,8 @@
 Starts from the newest checkpoint in [--from, --as-of), or fresh where there is none; so the nightly run is the same command
 with one day, and a killed run goes on from its last checkpoint to the same weights. A run that is already done does nothing.
 
-A checkpoint of another codebook is refused; with --warm-start the run goes on from it, and SID tables start from what it had
-learnt of the old codes (model/warm_start.py). The log and the checkpoint's manifest say so.
+A checkpoint of another codebook is refused. With --warm-start the run goes on from it: SID tables start from what it had
+learnt of the old codes (model/warm_start.py) and, they alone, learn its last days again. Log and manifest say so.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from features.clock import days_between, parse_as_of
 from features.errors import ArtefactError, ConfigError, exit_code
 from features.layout import Layout
 from features.live_codebook import live_codebook
-from features.maturity import new_under_20_days, popular_over_300_days
 from features.names import (
     CLICKED,
     ORDERED,
@@ -43,14 +42,16 @@ from model import checkpoints
 from model.code_version import source_hash
 from model.config import ALL_RANKERS, BASE, PRACTICAL, PRESETS, RankerConfig, TrainConfig, preset
 from model.content_vectors import content_tables, encoder_of, give_content
-from model.dataset import Arrays, Day, PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
+from model.dataset import PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
+from model.day_report import day_report, progress_line
 from model.learner import Learner
-from model.metrics import auc, gauc
 from model.opq_codes import has_opq, reads_opq, take_opq_codebooks, with_opq_codes
 from model.predictions import write_day
 from model.rankers.assemblies import refuse_missing_codes
 from model.rankers.trunk import TableSizes
 from model.warm_start import warm_start
+
+RELEARNT_DAYS = 60  # model/README.md: with fewer, the days after a change of codebooks lose AUC
 
 
 @dataclass
@@ -78,7 +79,8 @@ class Job:
     versions: Mapping[str, int] = field(default_factory=dict)  # of tables by name; the newest of what is not named
     output: Layout | None = None  # where checkpoints and predictions go; None: beside the tables
     sids: Layout | None = None  # where codebooks, SIDs and content vectors are; None: beside the tables
-    warm_start: bool = False  # go on from a checkpoint of another codebook, instead of refusing it
+    # Go on from a checkpoint of another codebook, and let SID tables learn so many days again. None: it is refused.
+    warm_start_days: int | None = None
 
     def checkpoint(self, as_of: date | str) -> Path:
         return (self.output or self.layout).checkpoint(self.network.ranker, self.seed, str(as_of))
@@ -113,7 +115,8 @@ def run(job: Job, say=print) -> Path:
     begun = begin(job, sizes, say)
     learner, progress = begun.learner, begun.progress
     warm_started_from = begun.manifest.get("warm_started_from")
-    if begun.manifest and begun.manifest["codebook_version"] != job.codebook:
+    other_codebook = bool(begun.manifest) and begun.manifest["codebook_version"] != job.codebook
+    if other_codebook:
         old_codes = codes_by_row(job, table, begun.manifest["codebook_version"])
         warm_started_from = change_codebook(job, learner, begun.manifest, old_codes, codes, say)
     if codes.shape[1] > NUM_LEVELS:
@@ -129,6 +132,8 @@ def run(job: Job, say=print) -> Path:
     if not present.intersection(days):
         raise ArtefactError(
             f"training_frame has no rows from {begun.first} to before {job.as_of}: run spark_jobs.training_frame")
+    if other_codebook:
+        relearn(job, learner, table[TABLE_TRAINING_FRAME], sorted(present), begun.first, codes, say)
     started, rows_done = time.monotonic(), 0
     for number, ds in enumerate(days, start=1):
         if ds not in present:
@@ -169,7 +174,7 @@ def begin(job: Job, sizes: TableSizes, say) -> Begun:
     if folder is None:
         ranker = checkpoints.fresh_ranker(job.network, sizes, job.seed)
         return Begun(Learner(ranker, ranker.optimiser(job.training), job.training), job.start, [], {})
-    restored = checkpoints.restore(folder, sizes, None if job.warm_start else job.codebook)
+    restored = checkpoints.restore(folder, sizes, job.codebook if job.warm_start_days is None else None)
     refuse_other_run(job, restored.manifest, folder)
     optimiser = restored.ranker.optimiser(job.training)
     checkpoints.restore_slots(folder, restored.ranker, optimiser)
@@ -190,7 +195,18 @@ def change_codebook(job: Job, learner: Learner, manifest: dict[str, Any], old_co
         say(f"content vectors of codebook {old}'s encoder are replaced")
     say(f"warm start from codebook {old} | codes that start from old ones " +
         " ".join(f"{found['warm']}/{found['used']}" for found in tables.values()))
-    return {"codebook_version": old, "as_of": manifest["as_of"], "tables": tables}
+    return {"codebook_version": old, "as_of": manifest["as_of"], "relearnt_days": job.warm_start_days, "tables": tables}
+
+
+def relearn(job: Job, learner: Learner, frame: PinnedTable, present: list[str], first: date, codes: NDArray[np.int32],
+            say) -> None:
+    """Pass the SID tables, to which the codes are new, once more over the last days before `first`."""
+    if not learner.ranker.sid_tables():
+        return
+    known = [ds for ds in present if str(first - timedelta(days=job.warm_start_days)) <= ds < str(first)]
+    for number, ds in enumerate(known, start=1):
+        loss = learner.relearn(read_day(frame, ds), codes, job.seed)
+        say(f"{ds} {number:03d}/{len(known):03d} | SID tables again | loss {loss:.4f}")
 
 
 def newest_checkpoint(job: Job) -> Path | None:
@@ -203,7 +219,7 @@ def newest_checkpoint(job: Job) -> Path | None:
 def refuse_other_run(job: Job, manifest: dict[str, Any], folder: Path) -> None:
     """Raises ArtefactError: the checkpoint is of other settings, so that going on from it would mix two runs."""
     asked = {"ranker": job.network.to_json(), "training": job.training.to_json()}
-    asked |= {} if job.warm_start else {"codebook_version": job.codebook}
+    asked |= {"codebook_version": job.codebook} if job.warm_start_days is None else {}
     if differing := [name for name, value in asked.items() if manifest[name] != value]:
         raise ArtefactError(f"{folder} was made with other settings of {', '.join(differing)}: "
                             "use those, another --seed, or delete that seed's checkpoints")
@@ -215,36 +231,6 @@ def save(job: Job, learner: Learner, as_of: date, reads: dict[str, int], progres
         job.checkpoint(as_of), learner.ranker, learner.optimiser, codebook=job.codebook, progress=progress,
         as_of=str(as_of), seed=job.seed, code=source_hash(), training=job.training.to_json(), reads=reads,
         rows=sum(day["rows"] for day in progress), warm_started_from=warm_started_from)
-
-
-def day_report(day: Day, scores: Arrays, loss: float) -> dict[str, Any]:
-    """The figures of one day: what a progress line shows and a report plots."""
-    online = day.features["item_stats"][:, 0]
-    young, old = new_under_20_days(online), popular_over_300_days(online)
-    users, ctr = day.features["user_row"], scores["ctr"]
-    report = {"ds": day.ds, "rows": len(day), "loss": loss, "auc": auc(day.clicked, ctr),
-              "gauc_new": gauc(users[young], day.clicked[young], ctr[young]), "gauc_all": gauc(users, day.clicked, ctr)}
-    if "semantic_weight" in scores:
-        weight = scores["semantic_weight"]
-        report |= {"weight_new": mean(weight[young]), "weight_popular": mean(weight[old])}
-    return report
-
-
-def mean(values: NDArray) -> float | None:
-    return float(values.mean()) if len(values) else None
-
-
-def progress_line(report: dict[str, Any], number: int, days: int, rows: int, seconds: float) -> str:
-    def shown(value, digits=3):
-        return "-" if value is None else f"{value:.{digits}f}"
-
-    parts = [f"{report['ds']} {number:03d}/{days:03d} ({number / days:.1%})", f"rows {report['rows']:,}",
-             f"loss {report['loss']:.4f}", f"auc {shown(report['auc'])}",
-             f"gauc new {shown(report['gauc_new'])} all {shown(report['gauc_all'])}"]
-    if "weight_new" in report:
-        parts.append(f"w new {shown(report['weight_new'], 2)} pop {shown(report['weight_popular'], 2)}")
-    parts += [f"{rows / seconds / 1000:.1f}k ex/s", f"eta {seconds / number * (days - number) / 60:.1f}m"]
-    return " | ".join(parts)
 
 
 def recorded_labels(layout: Layout, dataset: str) -> tuple[str, ...]:
@@ -263,7 +249,9 @@ def parse(argv: list[str] | None) -> Job:
     parser.add_argument("--codebook", help="codebook version (default: the live one; base needs none)")
     parser.add_argument("--preset", choices=PRESETS, default=PRACTICAL)
     parser.add_argument("--batch-size", type=int, help="rows a step (default: settings; paper: 4096)")
-    parser.add_argument("--warm-start", action="store_true", help="go on from a checkpoint of another codebook (else refused)")
+    parser.add_argument(
+        "--warm-start", type=int, nargs="?", const=RELEARNT_DAYS, metavar="DAYS", dest="warm_start_days",
+        help="go on from a checkpoint of another codebook; SID tables learn its last DAYS days again (default: %(const)s)")
     parser.add_argument("--checkpoint-every", type=int, default=0, metavar="DAYS", help="also save every so many days")
     given = parser.parse_args(argv)
     settings = load_settings()
@@ -271,12 +259,14 @@ def parse(argv: list[str] | None) -> Job:
     start = parse_as_of(given.start) if given.start else as_of - timedelta(days=1)
     if start >= as_of:
         raise ConfigError(f"--from must be before --as-of, got {start} and {as_of}")
+    if (given.warm_start_days or 0) < 0:
+        raise ConfigError(f"--warm-start takes a number of days, 0 for none, got {given.warm_start_days}")
     network, training = preset(given.ranker, given.preset)
     batch_size = given.batch_size or (settings.training.batch_size if given.preset == PRACTICAL else training.batch_size)
     training = replace(training, labels=recorded_labels(settings.layout, settings.data.dataset), batch_size=batch_size)
     codebook = None if given.ranker == BASE else given.codebook or live_codebook(settings.layout)
     return Job(settings.layout, network, training, settings.training.seed if given.seed is None else given.seed, start, as_of,
-               codebook, given.checkpoint_every, warm_start=given.warm_start)
+               codebook, given.checkpoint_every, warm_start_days=given.warm_start_days)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -131,7 +131,10 @@ class Trunk(tfrs.Model):
     def tables(self) -> list[tf.Variable]:
         """Every embedding table, trained by the sparse optimiser. A part that an ablation leaves out was never built."""
         ids = [part.table for part in self.submodules if isinstance(part, IdTable)]
-        return ids + [table for part in self.sid_embeddings() for table in part.tables]
+        return ids + self.sid_tables()
+
+    def sid_tables(self) -> list[tf.Variable]:
+        return [table for part in self.sid_embeddings() for table in part.tables]
 
     def sid_embeddings(self) -> list[SidEmbedding]:
         return [part for part in self.submodules if isinstance(part, SidEmbedding) and part.built]

@@ -145,6 +145,9 @@ def schema(lake):
 @pytest.mark.parametrize(("column", "values", "message"), [
     ("repeat_age_days", [float("nan")], "repeat_age_days has 1 values that are not finite"),
     ("clicked", [2], "clicked must be 0 or 1"),
+    ("clicked", [None], "clicked must be 0 or 1"),
+    ("online_days", [None, None], "online_days has 2 values that are not finite"),
+    ("click_7d", [None], "click_7d has 1 values that are not finite"),
     ("ordered", [1] * 60, "rows have an order without its click"),
     ("exposure_7d", [None], "exposure_7d has 1 values that are not finite"),
 ])

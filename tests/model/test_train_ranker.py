@@ -1,7 +1,11 @@
 """Progressive training: predictions before learning, resume after a kill, nothing on the second run."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 from shutil import copytree
 
 import numpy as np
@@ -16,6 +20,7 @@ from features.layout import Layout
 pytestmark = pytest.mark.tf
 
 DAYS = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
+KILLED_IN_TRAINING = Path(__file__).with_name("killed_in_training.py")
 PREDICTION_COLUMNS = ["event_id", "user_id", "item_id", "event_time", "clicked", "ordered", "online_days", "exposure_7d",
                       "click_7d", "ctr", "ctcvr", "semantic_weight"]
 
@@ -37,8 +42,8 @@ def job(layout, ranker="gatesid", start=DAYS[0], as_of="2026-01-05", **changes):
                date.fromisoformat(as_of), codebook, **changes)
 
 
-def weights(folder):
-    with np.load(folder / "weights.npz") as stored:
+def weights(folder, file="weights.npz"):
+    with np.load(folder / file) as stored:
         return {name: stored[name] for name in stored.files}
 
 
@@ -188,7 +193,7 @@ def test_a_warm_start_on_the_same_codes_under_other_numbers_changes_no_score(lak
     copytree(lake.home, twin.home)
     run(job(lake, as_of=DAYS[2]), say=lambda line: None)
     said = []
-    asked = replace(job(twin, as_of=DAYS[2]), codebook="cb-2", warm_start=True)
+    asked = replace(job(twin, as_of=DAYS[2]), codebook="cb-2", warm_start_days=0)
     changed = run(asked, say=said.append)
     old, new = (pq.read_table(home.predictions("gatesid", 1) / f"{DAYS[1]}.parquet") for home in (lake, twin))
     assert new.equals(old)
@@ -205,6 +210,54 @@ def test_a_warm_start_on_the_same_codes_under_other_numbers_changes_no_score(lak
         run(replace(asked, codebook="cb-1"), say=lambda line: None)
 
 
+def test_a_warm_start_killed_while_it_learns_days_again_ends_with_the_same_bits(lake, renumbered, tmp_path):
+    from dataclasses import replace
+
+    from model.train_ranker import run
+
+    def killed(line):
+        if line.startswith(f"{DAYS[1]} 001/001 | SID tables again"):
+            raise Killed
+
+    run(job(lake, as_of=DAYS[2]), say=lambda line: None)
+    twin = Layout(tmp_path / "twin")
+    copytree(lake.home, twin.home)
+    said = []
+    unbroken = run(replace(job(lake), codebook="cb-2", warm_start_days=1), say=said.append)
+    assert [line.partition(" | ")[0] for line in said[2:]] == [
+        f"{DAYS[1]} 001/001", f"{DAYS[2]} 001/002 (50.0%)", f"{DAYS[3]} 002/002 (100.0%)"]
+    asked = replace(job(twin), codebook="cb-2", warm_start_days=1)
+    with pytest.raises(Killed):
+        run(asked, say=killed)
+    assert equal(weights(run(asked, say=lambda line: None)), weights(unbroken))
+
+
+def test_a_run_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not(tmp_path, write_lake):
+    from dataclasses import replace
+
+    from model.train_ranker import run
+
+    days = [f"2026-01-0{n}" for n in range(1, 10)]
+    lake, killed = Layout(tmp_path / "unbroken"), Layout(tmp_path / "killed")
+    write_lake(lake, days)
+    killed.home.mkdir()
+    (killed.home / "lake").symlink_to(lake.home / "lake")
+    done = subprocess.run([sys.executable, KILLED_IN_TRAINING, killed.home, str(len(days))], text=True, capture_output=True,
+                          env=os.environ | {"PYTHONPATH": str(KILLED_IN_TRAINING.parents[2])})
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(days) - 1, "one moment a day"
+    run(replace(job(lake, as_of="2026-01-10"), checkpoint_every=1), say=lambda line: None)
+    checkpoints = [*days[1:], "2026-01-10"]
+    for day in checkpoints:
+        mine, theirs = (layout.checkpoint("gatesid", 1, day) for layout in (killed, lake))
+        assert equal(weights(mine), weights(theirs)), day
+        assert equal(weights(mine, "slots.npz"), weights(theirs, "slots.npz")), day
+    for ds in days:
+        mine, theirs = (pq.read_table(layout.predictions("gatesid", 1) / f"{ds}.parquet") for layout in (killed, lake))
+        assert mine.equals(theirs), ds
+    assert sorted(path.name for path in killed.checkpoint("gatesid", 1, days[0]).parent.iterdir()) == checkpoints
+
+
 def test_days_without_rows_are_named_and_passed_over(lake):
     from model.train_ranker import run
 
@@ -213,6 +266,23 @@ def test_days_without_rows_are_named_and_passed_over(lake):
     assert "2025-12-31 001/005 | no rows" in said
     with pytest.raises(ArtefactError, match="no rows from 2024-01-01"):
         run(job(lake, "base", start="2024-01-01", as_of="2024-02-01"), say=lambda line: None)
+
+
+@pytest.mark.parametrize("ranker", ["base", "gatesid"])
+def test_a_day_of_one_label_is_learnt_from_and_has_no_auc(lake, ranker):
+    from model.train_ranker import run
+
+    rows = DeltaTable(lake.table("training_frame")).to_pyarrow_table(partitions=[("ds", "=", DAYS[1])])
+    for name in ("clicked", "ordered"):
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array([0] * len(rows), pa.int8()))
+    write_deltalake(lake.table("training_frame"), rows, mode="overwrite", predicate=f"ds = '{DAYS[1]}'")
+    said = []
+    folder = run(job(lake, ranker), say=said.append)
+    assert "| auc - | gauc new - all - |" in said[2]
+    day = json.loads((folder / "progress.json").read_text())[1]
+    assert (day["ds"], day["auc"], day["gauc_all"], day["gauc_new"]) == (DAYS[1], None, None, None)
+    assert all(np.isfinite(values).all() for values in weights(folder).values())
+    assert pq.read_table(lake.predictions(ranker, 1) / f"{DAYS[2]}.parquet").num_rows == 60
 
 
 def test_the_command_prints_progress_and_ends_with_the_checkpoint(lake, monkeypatch, capsys):

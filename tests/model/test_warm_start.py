@@ -112,3 +112,21 @@ def test_a_warm_start_scores_closer_to_the_old_model_than_cold_tables(name, code
             table.assign(start)
     cold = np.abs(logits(new) - before).mean()
     assert warm < 0.8 * cold
+
+
+@pytest.mark.parametrize("name", ["gatesid", "saviorrec"])
+def test_days_learnt_again_move_the_sid_tables_alone(name, tiny_day):
+    from model.checkpoints import arrays, weights_by_name
+    from model.config import TrainConfig
+    from model.learner import Learner
+
+    ranker, optimiser = trained(name)
+    learner = Learner(ranker, optimiser, TrainConfig(batch_size=64))
+    day, codes = tiny_day(200, ITEMS, USERS)
+    before = arrays(weights_by_name(ranker)) | {f"slot of {key}": v for key, v in arrays(optimiser.state()).items()}
+    learner.relearn(day, codes, seed=1)
+    after = arrays(weights_by_name(ranker)) | {f"slot of {key}": v for key, v in arrays(optimiser.state()).items()}
+    tables = {table.name for table in ranker.sid_tables()}
+    moved = {key for key, values in before.items() if not np.array_equal(after[key], values)}
+    assert moved == tables | {f"slot of {table}" for table in tables}
+    assert learner.learnt == ""

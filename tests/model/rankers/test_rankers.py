@@ -97,6 +97,22 @@ def test_a_row_of_defaults_gets_a_finite_score_and_finite_gradients(ranker):
         assert gradient is None or np.isfinite(tf.convert_to_tensor(gradient)).all()
 
 
+def test_a_sid_that_ends_early_scores_finitely_and_trains_no_code_of_its_missing_levels(ranker, features):
+    import tensorflow as tf
+
+    from model.layers.sid_embedding import SidEmbedding
+
+    missing = {name: tf.where(tf.range(values.shape[-1]) == values.shape[-1] - 1, -1, values)
+               for name, values in features.items() if name.endswith("_codes")}
+    with tf.GradientTape() as tape:
+        loss = ranker.compute_loss(labelled(features | missing, np.arange(ROWS) % 2, np.zeros(ROWS)))
+    assert np.isfinite(loss)
+    deepest = [part.tables[-1] for part in ranker.submodules if isinstance(part, SidEmbedding) and part.built
+               and len(part.tables) != 3]  # SMILE reads the first three levels alone
+    for gradient in tape.gradient(loss, deepest):
+        assert gradient is None or not tf.reduce_any(tf.convert_to_tensor(gradient) != 0)
+
+
 def test_ranking_loss_is_the_sum_of_both_tasks(ranker, features):
     from model.losses.esmm import esmm
 
