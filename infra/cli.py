@@ -188,9 +188,9 @@ def compare(
 ) -> None:
     """Train rankers with several seeds and compare them.
 
-    Day by day, each scored before it is learnt from, in a folder of its own: nothing that is served changes. Learning rates are
-    tuned on the first third of the days, codebooks fitted for each seed before the first day that is reported. Killed, it goes on
-    where it was; more seeds reuse what is finished. Further options: `python -m model.compare --help`.
+    Day by day, each scored before it is learnt from, in a folder of its own: nothing that is served changes. Rates are tuned on
+    the first third of the days; codebooks are fitted for each seed, before the first reported day. Killed, it goes on where it
+    was; more seeds reuse what is finished. Further options: `python -m model.compare --help`.
 
     Example: gatesid compare --seeds 3
     Example: gatesid compare --quick
