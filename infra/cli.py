@@ -178,21 +178,23 @@ def evaluate(
 @app.command(context_settings=REST)
 def compare(
     context: typer.Context,
-    rankers: Annotated[str | None, typer.Option(help="with commas between; the first is the yardstick")] = None,
+    rankers: Annotated[str | None, typer.Option(help="with commas between, or all; the first is the yardstick")] = None,
     seeds: Annotated[int | None, typer.Option(help="how many; default: 3, with --quick 1")] = None,
     first: Annotated[str | None, typer.Option("--from", metavar="D0", help="default: the frame's first day")] = None,
     as_of: Annotated[str | None, typer.Option(metavar="D", help="default: the day after the frame's last")] = None,
     report_days: Annotated[int | None, typer.Option(help="how many days the table is of, the last ones")] = None,
     name: Annotated[str | None, typer.Option(help="of the run, which goes on if it exists")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="one seed, the last 30 days")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="one seed, the last 30 days, the live codebook, untuned")] = False,
 ) -> None:
     """Train rankers with several seeds and compare them.
 
-    Day by day, each scored before it is learnt from, in a folder of its own: nothing that is served changes. Killed, it goes on
-    where it was; more seeds reuse what is finished. Further options: `python -m model.compare --help`.
+    Day by day, each scored before it is learnt from, in a folder of its own: nothing that is served changes. Rates are tuned on
+    the first third of the days; codebooks are fitted for each seed, before the first reported day. Killed, it goes on where it
+    was; more seeds reuse what is finished. Further options: `python -m model.compare --help`.
 
     Example: gatesid compare --seeds 3
     Example: gatesid compare --quick
+    Example: gatesid compare --rankers all --presets practical,paper --seeds 5 --tune-days 30
     """
     given = flags(rankers=rankers, seeds=seeds, from_=first, as_of=as_of, report_days=report_days, name=name)
     room_command.room("model.compare", *given, *(["--quick"] if quick else []), *context.args)
