@@ -34,13 +34,14 @@ def norms(result: Mapping[str, Any]) -> str:
         if not found:
             continue
         slices = [*next(iter(found.values()))[0]]
+        main = [ranker for ranker in found if ranker not in result["ablations"]] or [*found]  # else too many bars
         rows = [[ranker, *(text for name in slices for text in norm_cells([norm[name] for norm in seeds]))]
                 for ranker, seeds in found.items()]
         header = [f"{name}: {what}" for name in slices for what in ("items", "mean norm", "zero", "norm of the others")]
         parts += [heading(f"Preset {preset}"), table(["", *(text.replace("_", " ") for text in header)], rows, kind="heat"),
-                  drawn(*(plots.grouped_bars(f"Item embeddings of {what}, {preset}", "mean L2 norm", [*found], {
-                      name.replace("_", " "): [mean(length(norm[name]) for norm in seeds) for seeds in found.values()]
-                      for name in slices}) for what, length in (("all", norm_of_all), ("those not zero", norm_of_others))))]
+                  drawn(*(plots.grouped_bars(f"{title}, {preset}", "mean L2 norm", main, {
+                      name.replace("_", " "): [mean(length(norm[name]) for norm in found[ranker]) for ranker in main]
+                      for name in slices}) for title, length in LENGTHS))]
     return section("Item embeddings, new against all", paragraph(
         "At the end of the run, mean over seeds (GateSID Fig. 1a). A vector that training never met is zero and counts in the "
         "mean norm: where many old items are never shown, new ones look long. The others' norm leaves zeros out.", soft=True),
@@ -59,6 +60,9 @@ def norm_of_all(norm: Mapping[str, Any]) -> float | None:
 def norm_of_others(norm: Mapping[str, Any]) -> float | None:
     """Of the vectors that are not zero."""
     return None if norm["mean"] is None or norm["zero_share"] == 1 else norm["mean"] / (1 - norm["zero_share"])
+
+
+LENGTHS = (("All item embeddings", norm_of_all), ("Those that are not zero", norm_of_others))
 
 
 def code_use(result: Mapping[str, Any]) -> str:

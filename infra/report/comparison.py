@@ -9,7 +9,7 @@ from features.layout import Layout
 from infra.report import plots
 from infra.report.codes_and_weights import code_use, gate, norms
 from infra.report.differences import LEGEND, every_figure, heat_map, held_against
-from infra.report.figures import FEW_POSITIVES, bucket, few, stands
+from infra.report.figures import FEW_POSITIVES, bucket, few
 from infra.report.page import Cell, folded, heading, listing, page, paragraph, section, table
 from infra.report.page import plots as drawn
 
@@ -102,13 +102,13 @@ def by_age(result: Mapping[str, Any]) -> str:
                                                 [*map(bucket, ages)], series, plots.draw_gains)))
             parts.append(folded("Every figure", every_figure(ages, to, rankers)))
     return section("Gain by item age", paragraph(
-        f"Grey: not resolved, or fewer than {FEW_POSITIVES} positives, and then without the interval, which would set the "
-        "scale.", soft=True), *parts) if parts else ""
+        f"Grey: not resolved. No bar: fewer than {FEW_POSITIVES} positives, whose chance would set the scale.", soft=True),
+        *parts) if parts else ""
 
 
 def readable(cell: Mapping[str, Any], gap: Mapping[str, Any]) -> dict[str, Any]:
-    """A difference as a bar should show it."""
-    return {**gap, "resolved": stands(cell, gap)} | ({"low": None, "high": None} if few(cell) else {})
+    """A difference as a bar should show it: none of few positives."""
+    return {**gap, "mean": None} if few(cell) else dict(gap)
 
 
 def by_day(result: Mapping[str, Any]) -> str:
