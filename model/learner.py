@@ -3,6 +3,7 @@
 TensorFlow is called once for many small batches: in a step of 128 rows, calling it is as much work as the step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,15 @@ SCORING_BATCH = 8192
 ROWS_A_CALL = 65_536  # of learning; about 1 kB a row with its history's codes
 
 
+Gradients = list[tf.Tensor | tf.IndexedSlices | None]  # None: a masked task has no use for that variable
+
+
+def gradients_of(loss: Callable[[], tf.Tensor], variables: list[tf.Variable]) -> tuple[tf.Tensor, Gradients]:
+    with tf.GradientTape() as tape:
+        value = loss()
+    return value, tape.gradient(value, variables)
+
+
 class Diverged(DataError):
     """Training came to a loss that is no number."""
 
@@ -31,6 +41,7 @@ class Learner:
     optimiser: SplitOptimiser
     training: TrainConfig
     learnt: str = ""  # the last ds this model has learnt from
+    rows_a_call: int = ROWS_A_CALL
     steps: Any = field(init=False)
     sid_steps: Any = field(init=False)
     score: Any = field(init=False)
@@ -60,15 +71,14 @@ class Learner:
         return total
 
     def one_step(self, batch):
-        with tf.GradientTape() as tape:
-            loss = self.ranker.compute_loss(batch, training=True)
-        self.optimiser.apply(tape, loss)
+        loss, gradients = gradients_of(lambda: self.ranker.compute_loss(batch, training=True), self.optimiser.variables)
+        self.optimiser.apply(gradients)
         return loss
 
     def one_sid_step(self, batch):
-        with tf.GradientTape() as tape:
-            loss = self.ranker.compute_loss(batch, training=True)
-        self.optimiser.apply_to(self.ranker.sid_tables(), tape, loss)
+        tables = self.ranker.sid_tables()
+        loss, gradients = gradients_of(lambda: self.ranker.compute_loss(batch, training=True), tables)
+        self.optimiser.apply_to(tables, gradients)
         return loss
 
     def predict(self, day: Day, codes: NDArray[np.int32]) -> Arrays:
@@ -96,7 +106,7 @@ class Learner:
     def one_pass(self, steps, day: Day, codes: NDArray[np.int32], seed: int) -> float:
         order_weight, total = float(ORDERED in self.training.labels), 0.0
         batch_size = self.training.batch_size
-        for features, rows in batches(day, codes, batch_size * max(1, ROWS_A_CALL // batch_size), seed):
+        for features, rows in batches(day, codes, batch_size * max(1, self.rows_a_call // batch_size), seed):
             total += float(steps({
                 "features": features, CLICKED: day.clicked[rows].astype(np.float32),
                 ORDERED: day.ordered[rows].astype(np.float32), "order_weight": np.full(len(rows), order_weight, np.float32)}))

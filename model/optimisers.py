@@ -20,16 +20,20 @@ class SplitOptimiser:
         self.adamw.build(dense)
         self.adagrad._create_all_weights(tables)
 
-    def apply(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
-        gradients = tape.gradient(loss, [*self.dense, *self.tables], unconnected_gradients=tf.UnconnectedGradients.NONE)
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What it trains, in the order of the gradients that it wants."""
+        return [*self.dense, *self.tables]
+
+    def apply(self, gradients: list[tf.Tensor | tf.IndexedSlices | None]) -> None:
         dense, tables = gradients[:len(self.dense)], gradients[len(self.dense):]
         # A masked task leaves its head without gradient.
         self.adamw.apply_gradients([(g, v) for g, v in zip(dense, self.dense, strict=True) if g is not None])
         self.adagrad.apply_gradients([(g, v) for g, v in zip(tables, self.tables, strict=True) if g is not None])
 
-    def apply_to(self, tables: list[tf.Variable], tape: tf.GradientTape, loss: tf.Tensor) -> None:
+    def apply_to(self, tables: list[tf.Variable], gradients: list[tf.Tensor | tf.IndexedSlices]) -> None:
         """A step of some of the tables; everything else stays."""
-        self.adagrad.apply_gradients(zip(tape.gradient(loss, tables), tables, strict=True))
+        self.adagrad.apply_gradients(zip(gradients, tables, strict=True))
 
     def state(self) -> dict[str, tf.Variable]:
         """What a checkpoint keeps: Adagrad's sums under their table's name, AdamW's step count and moments by position

@@ -42,6 +42,7 @@ from model import checkpoints
 from model.code_version import source_hash
 from model.config import ALL_RANKERS, BASE, PRACTICAL, PRESETS, RankerConfig, TrainConfig, preset
 from model.content_vectors import content_tables, encoder_of, give_content
+from model.data_parallel import Workers
 from model.dataset import PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
 from model.day_report import day_report, progress_line
 from model.learner import Learner
@@ -98,8 +99,8 @@ class Job:
         return PinnedTable.at(layout.table(name), self.versions.get(name))
 
 
-def run(job: Job, say=print) -> Path:
-    """Train up to job.as_of and return its checkpoint.
+def run(job: Job, say=print, workers: Workers | None = None) -> Path:
+    """Train up to job.as_of and return its checkpoint; with `workers`, as one of them (the first writes what is made).
 
     Raises ArtefactError: tables or SIDs are absent, a checkpoint does not fit; DataError: a day that cannot be learnt from;
     ConfigError: the ranker needs codes that the codebook does not have.
@@ -114,6 +115,7 @@ def run(job: Job, say=print) -> Path:
     codes = codes_by_row(job, table, job.codebook)
     begun = begin(job, sizes, say)
     learner, progress = begun.learner, begun.progress
+    keeps = workers is None or workers.first
     warm_started_from = begun.manifest.get("warm_started_from")
     other_codebook = bool(begun.manifest) and begun.manifest["codebook_version"] != job.codebook
     if other_codebook:
@@ -134,6 +136,8 @@ def run(job: Job, say=print) -> Path:
             f"training_frame has no rows from {begun.first} to before {job.as_of}: run spark_jobs.training_frame")
     if other_codebook:
         relearn(job, learner, table[TABLE_TRAINING_FRAME], sorted(present), begun.first, codes, say)
+    if workers:
+        workers.join(learner, reads)
     started, rows_done = time.monotonic(), 0
     for number, ds in enumerate(days, start=1):
         if ds not in present:
@@ -141,15 +145,17 @@ def run(job: Job, say=print) -> Path:
             continue
         day = read_day(table[TABLE_TRAINING_FRAME], ds)
         scores = learner.predict(day, codes)
-        write_day(job.predictions, day, scores, job.training.labels)
+        if keeps:
+            write_day(job.predictions, day, scores, job.training.labels)
         loss = learner.learn(day, codes, job.seed)
         rows_done += len(day)
         progress.append(day_report(day, scores, loss))
         say(progress_line(progress[-1], number, len(days), rows_done, time.monotonic() - started))
         reached = date.fromisoformat(ds) + timedelta(days=1)
-        if job.checkpoint_every and reached < job.as_of and number % job.checkpoint_every == 0:
+        if keeps and job.checkpoint_every and reached < job.as_of and number % job.checkpoint_every == 0:
             save(job, learner, reached, reads, progress, warm_started_from)
-    save(job, learner, job.as_of, reads, progress, warm_started_from)
+    if keeps:
+        save(job, learner, job.as_of, reads, progress, warm_started_from)
     return target
 
 

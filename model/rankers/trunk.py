@@ -121,12 +121,19 @@ class Trunk(tfrs.Model):
 
     def compute_loss(self, inputs, training=False):
         """Mean loss of {"features", "clicked", "ordered", "order_weight"}; order_weight 0 masks the CTCVR task."""
-        view = self.look_up(inputs["features"])
-        interest = self.interest(view)
+        rows, seen = tf.shape(inputs[CLICKED])[0], self.seen(inputs["features"])
+        return self.sum_of_rows(inputs, *seen) / tf.cast(rows, tf.float32) + self.auxiliary_loss(*seen)
+
+    def seen(self, features: dict[str, tf.Tensor]) -> tuple[View, Interest]:
+        view = self.look_up(features)
+        return view, self.interest(view)
+
+    def sum_of_rows(self, inputs, view: View, interest: Interest) -> tf.Tensor:
+        """float[], the rows' losses of both tasks: what can be taken apart and added up again, unlike the auxiliary loss."""
         logits = self.logits(view, interest)
         loss = self.click_task(inputs[CLICKED], logits, compute_metrics=False)
-        loss += self.order_task(inputs[ORDERED], logits, sample_weight=inputs["order_weight"], compute_metrics=False)
-        return loss + self.auxiliary_loss(view, interest)
+        return loss + self.order_task(
+            inputs[ORDERED], logits, sample_weight=inputs["order_weight"], compute_metrics=False)
 
     def tables(self) -> list[tf.Variable]:
         """Every embedding table, trained by the sparse optimiser. A part that an ablation leaves out was never built."""
@@ -155,10 +162,10 @@ class Trunk(tfrs.Model):
 
 
 class PerRowLoss(tf.keras.losses.Loss):
-    """A loss of ours, float[B], as tfrs.tasks wants it: the mean over the batch, rows weighted."""
+    """A loss of ours, float[B], as tfrs.tasks wants it: the sum over the batch, rows weighted."""
 
     def __init__(self, per_row):
-        super().__init__(reduction=tf.keras.losses.Reduction.SUM_OVER_BATCH_SIZE)
+        super().__init__(reduction=tf.keras.losses.Reduction.SUM)
         self.per_row = per_row
 
     def call(self, y_true, y_pred):

@@ -42,11 +42,11 @@ def test_steps_inside_one_call_are_the_steps_one_by_one(tiny_day):
     np.testing.assert_allclose(loss, total / ROWS, rtol=1e-5)
 
 
-def test_how_many_rows_a_call_takes_changes_no_bit(tiny_day, monkeypatch):
+def test_how_many_rows_a_call_takes_changes_no_bit(tiny_day):
     day, codes = tiny_day(ROWS, ITEMS, USERS)
     whole, parts = fresh(), fresh()
     whole.learn(day, codes, seed=3)
-    monkeypatch.setattr("model.learner.ROWS_A_CALL", 40)  # two batches a call
+    parts.rows_a_call = 40  # two batches
     parts.learn(day, codes, seed=3)
     for mine, theirs in zip(weights(whole), weights(parts), strict=True):
         np.testing.assert_array_equal(mine, theirs)

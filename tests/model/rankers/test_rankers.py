@@ -128,6 +128,26 @@ def test_ranking_loss_is_the_sum_of_both_tasks(ranker, features):
     np.testing.assert_allclose(one - align, expected.ctr_loss, rtol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [ROWS - 1, 1], ids=["uneven shares", "workers without a row"])
+def test_the_shares_of_workers_add_up_to_the_batchs_loss_and_gradients(ranker, features, rows):
+    import tensorflow as tf
+
+    from model.data_parallel import share_of_loss
+    from model.learner import gradients_of
+
+    every = labelled(features, np.arange(ROWS) % 2, (np.arange(ROWS) % 4 == 1) * 1)
+    batch = tf.nest.map_structure(lambda values: values[:rows], every)
+    variables = ranker.trainable_variables
+    loss, expected = gradients_of(lambda: ranker.compute_loss(batch), variables)
+    shares = [gradients_of(lambda at=index: share_of_loss(ranker, batch, at, 3), variables) for index in range(3)]
+    np.testing.assert_allclose(sum(float(part) for part, _ in shares), loss, rtol=1e-5)
+    for variable, wanted, *parts in zip(variables, expected, *(gradients for _, gradients in shares), strict=True):
+        assert all((part is None) == (wanted is None) for part in parts), variable.name
+        if wanted is not None:
+            added = np.sum([tf.convert_to_tensor(part) for part in parts], axis=0)
+            np.testing.assert_allclose(added, tf.convert_to_tensor(wanted), rtol=1e-4, atol=1e-6, err_msg=variable.name)
+
+
 def test_a_masked_task_trains_nothing(ranker, features):
     import tensorflow as tf
 
