@@ -166,8 +166,8 @@ def origin(result: Mapping[str, Any]) -> str:
     plan, code, data = result["plan"], result["code"], result["data"] or {}
     rows = [
         ["days", f"{plan['start']} to before {plan['as_of']}; reported {result['days'][0]} to {result['days'][-1]}"],
-        ["data set", ", ".join(f"{name} {data[name]}" for name in ("name", "rows", "users", "items", "schema_hash")
-                               if name in data) or "–"],
+        ["data set", ", ".join(f"{name} {data[name]}" for name in ("name", "users", "items", "schema_hash") if name in data)],
+        ["its rows", ", ".join(f"{kind} {count:,}" for kind, count in data.get("rows", {}).items())],
         ["tables", ", ".join(f"{name}@{version}" for name, version in plan["versions"].items())],
         ["SIDs", plan["codebook"] or f"fitted for each seed as of {plan['sids_as_of']}"],
         ["batch size (practical)", plan["batch_size"]],

@@ -8,7 +8,7 @@ from typing import Any
 
 STYLE = """
 :root { --ink: #1c2733; --soft: #5b6b7b; --line: #dfe5ea; --base: #8a97a5; --accent: #0b7a75; --warn: #b5532a }
-body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 1040px; margin: 3rem auto; padding: 0 1.5rem }
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 1240px; margin: 3rem auto; padding: 0 1.5rem }
 h1 { font-size: 1.9rem; margin: 0 }
 h2 { margin: 3rem 0 .4rem; font-size: 1.3rem; border-top: 1px solid var(--line); padding-top: 1.4rem }
 p { max-width: 46rem } .soft { color: var(--soft) }
@@ -18,7 +18,8 @@ th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left } th { color: var(--soft); font-weight: 600 }
 h3 { margin: 1.8rem 0 .2rem; font-size: 1.05rem } li { max-width: 46rem }
 tr.thin td, td.thin { color: #a3aeb8 } td.best { font-weight: 700 } .wide { overflow-x: auto }
-.heat td, .heat th { padding: .35rem .5rem } .heat td + td, .heat th + th { text-align: center }
+.heat { font-size: .84rem } .heat td, .heat th { padding: .3rem .4rem } .heat td + td, .heat th + th { text-align: center }
+.heat td:first-child { position: sticky; left: 0; background: #fff }
 .heat th { white-space: normal; vertical-align: bottom; max-width: 6.2rem; line-height: 1.25 }
 .text td { white-space: normal; text-align: left } summary { cursor: pointer; color: var(--accent) }
 svg { max-width: 100%; height: auto } .plots { display: flex; flex-wrap: wrap; gap: 1.5rem }

@@ -71,7 +71,8 @@ def gains(title: str, xlabel: str, names: Sequence[str], gaps: Sequence[Mapping[
 def draw_gains(axes: Any, gaps: Sequence[Mapping[str, Any]]) -> None:
     for place, gap in enumerate(gaps):
         if gap["mean"] is not None:
-            axes.bar(place, 100 * gap["mean"], color=ACCENT if gap.get("resolved") else PALE, width=0.7)
+            colour = PALE if not gap.get("resolved") else ACCENT if gap["mean"] > 0 else WARN
+            axes.bar(place, 100 * gap["mean"], color=colour, width=0.7)
             if gap["low"] is not None and gap["high"] is not None:
                 axes.vlines(place, 100 * gap["low"], 100 * gap["high"], color=INK, lw=1)
     axes.axhline(0, color=INK, lw=0.8)

@@ -68,7 +68,7 @@ def full():
         "plan": {"start": "2026-01-01", "as_of": "2026-01-05", "tune_days": 2, "codebook": None, "sids_as_of": "2026-01-03",
                  "batch_size": 128, "versions": {"training_frame": 7}},
         "rates": {"practical": {"base": tuned, "gatesid": tuned}}, "ablations": {"gatesid_without_alignment": "gatesid"},
-        "data": {"name": "shop", "rows": 12_345}, "codebook": None,
+        "data": {"name": "shop", "rows": {"click": 12_345}}, "codebook": None,
         "sids": {"1": {"gatesid": {"health": health(collision_rate_items=0.809)},
                        "smile": {"health": health(opq=health(collision_rate_contents=0.042))}}},
         "code": {"commit": "abc", "sources": "def0"}, "notes": ["one seed: chance is in it"],
@@ -174,6 +174,7 @@ def test_gate_norms_codes_and_rates_are_those_of_the_file(text):
     assert [shown for _, shown in found] == ["0.4123", "0.4099", "no number"]
     assert ['class="best"' in attributes for attributes, _ in found] == [False, True, False]
     assert "AUC 75.11; 180 positives of 900 rows" in found[0][0]
+    assert cells_of(text, "its rows") == [("", "click 12,345")]
 
 
 def test_one_codebook_of_all_seeds_is_shown_by_its_name():
