@@ -40,8 +40,8 @@ def tune(run: Run, preset_name: str, ranker: str, point: int) -> None:
         found |= figures(own, ranker, judged(days))
     except Diverged as fault:
         say(f"rates {rates}: {fault}")
+    shutil.rmtree(own.home, ignore_errors=True)  # nothing is there where the first day diverged
     write_json(file, found)
-    shutil.rmtree(own.home)
 
 
 def job(run: Run, preset_name: str, ranker: str, seed: int, rates: tuple[float, float] | None, as_of: str,
