@@ -22,6 +22,7 @@ def test_residual_levels_before_it_equal_the_golden_codes(golden):
         got = residual_codes(case.tensor("x"), case.tensor("codebooks"))
         np.testing.assert_array_equal(got.codes, case.case["expected"]["codes"])
         case.agrees(got.residuals, case.case["expected"]["residuals"])
+        case.agrees(np.sum(got.chosen, axis=1), case.case["expected"]["quantised"])
 
 
 def test_the_last_two_codes_come_from_what_three_levels_left(golden):
