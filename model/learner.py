@@ -41,7 +41,7 @@ class Learner:
     optimiser: SplitOptimiser
     training: TrainConfig
     learnt: str = ""  # the last ds this model has learnt from
-    rows_a_call: int = ROWS_A_CALL
+    rows_a_call: int = field(default_factory=lambda: ROWS_A_CALL)
     steps: Any = field(init=False)
     sid_steps: Any = field(init=False)
     score: Any = field(init=False)
