@@ -1,11 +1,7 @@
 """Progressive training: predictions before learning, resume after a kill, nothing on the second run."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import date
-from pathlib import Path
 from shutil import copytree
 
 import numpy as np
@@ -20,7 +16,6 @@ from features.layout import Layout
 pytestmark = pytest.mark.tf
 
 DAYS = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
-KILLED_IN_TRAINING = Path(__file__).with_name("killed_in_training.py")
 PREDICTION_COLUMNS = ["event_id", "user_id", "item_id", "event_time", "clicked", "ordered", "online_days", "exposure_7d",
                       "click_7d", "ctr", "ctcvr", "semantic_weight"]
 
@@ -230,32 +225,6 @@ def test_a_warm_start_killed_while_it_learns_days_again_ends_with_the_same_bits(
     with pytest.raises(Killed):
         run(asked, say=killed)
     assert equal(weights(run(asked, say=lambda line: None)), weights(unbroken))
-
-
-def test_a_run_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not(tmp_path, write_lake):
-    from dataclasses import replace
-
-    from model.train_ranker import run
-
-    days = [f"2026-01-0{n}" for n in range(1, 10)]
-    lake, killed = Layout(tmp_path / "unbroken"), Layout(tmp_path / "killed")
-    write_lake(lake, days)
-    killed.home.mkdir()
-    (killed.home / "lake").symlink_to(lake.home / "lake")
-    done = subprocess.run([sys.executable, KILLED_IN_TRAINING, killed.home, str(len(days))], text=True, capture_output=True,
-                          env=os.environ | {"PYTHONPATH": str(KILLED_IN_TRAINING.parents[2])})
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == len(days) - 1, "one moment a day"
-    run(replace(job(lake, as_of="2026-01-10"), checkpoint_every=1), say=lambda line: None)
-    checkpoints = [*days[1:], "2026-01-10"]
-    for day in checkpoints:
-        mine, theirs = (layout.checkpoint("gatesid", 1, day) for layout in (killed, lake))
-        assert equal(weights(mine), weights(theirs)), day
-        assert equal(weights(mine, "slots.npz"), weights(theirs, "slots.npz")), day
-    for ds in days:
-        mine, theirs = (pq.read_table(layout.predictions("gatesid", 1) / f"{ds}.parquet") for layout in (killed, lake))
-        assert mine.equals(theirs), ds
-    assert sorted(path.name for path in killed.checkpoint("gatesid", 1, days[0]).parent.iterdir()) == checkpoints
 
 
 def test_days_without_rows_are_named_and_passed_over(lake):
