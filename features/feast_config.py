@@ -25,6 +25,7 @@ class FeatureStoreConfig:
     online_address: str  # host:port of a server that speaks Redis' protocol
     online_password: str | None = None
     offline_store: str = "duckdb"  # or spark
+    read_timeout_ms: int = 1_000  # of one answer of the online store to a request
 
     def __post_init__(self) -> None:
         faults = []
@@ -42,7 +43,8 @@ class FeatureStoreConfig:
 
 def config_from(settings: Any) -> FeatureStoreConfig:
     """From anything that has the settings' attributes."""
-    return FeatureStoreConfig(settings.home, settings.addresses.valkey, settings.valkey_password, settings.feast.offline_store)
+    return FeatureStoreConfig(settings.home, settings.addresses.valkey, settings.valkey_password, settings.feast.offline_store,
+                              settings.feast.read_timeout_ms)
 
 
 def feast_environment(config: FeatureStoreConfig) -> dict[str, str]:

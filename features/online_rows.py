@@ -16,10 +16,10 @@ from features.names import (
     VIEW_SEMANTIC_ID,
     VIEW_USER_HISTORY,
 )
-from features.online_reader import Row
-from features.spec import MISSING_CODE, NUM_LEVELS
+from features.online_reader import Columns
+from features.spec import MISSING_CODE
+from features.stored_values import MISSING_TIME_MS, StoredValues
 
-MISSING_TIME_MS = -1
 EXPOSURE_OF, CLICK_OF = f"{VIEW_MATURITY}:{EXPOSURE_7D}", f"{VIEW_MATURITY}:{CLICK_7D}"
 CODES_OF, VERSION_OF = f"{VIEW_SEMANTIC_ID}:{CODES}", f"{VIEW_SEMANTIC_ID}:{CODEBOOK_VERSION}"
 PUBLISHED_OF, TITLE_OF = f"{VIEW_PROFILE}:published_at_ms", f"{VIEW_PROFILE}:title"
@@ -33,6 +33,7 @@ class ItemRows:
     codes: int32[C, 4], -1 where the item has no SID; codebook_version: object[C], "" there.
     exposure_7d, click_7d: int64[C], 0 where no row was ever published; maturity_tick_ms: int64[C], -1 there.
     published_at_ms: int64[C], -1 where the catalogue does not know the item; titles: object[C], "" where it has none.
+    unreadable: bool[C], where a stored value is not what Feast writes and counts as missing.
     """
 
     item_ids: NDArray[np.object_]
@@ -43,6 +44,7 @@ class ItemRows:
     maturity_tick_ms: NDArray[np.int64]
     published_at_ms: NDArray[np.int64]
     titles: NDArray[np.object_]
+    unreadable: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -54,26 +56,19 @@ class UserTakes:
     version_ms: int
 
 
-def item_rows(item_ids: Sequence[str], stored: Sequence[Row]) -> ItemRows:
-    size = len(item_ids)
-    codes = np.full((size, NUM_LEVELS), MISSING_CODE, np.int32)
-    versions = np.full(size, "", object)
-    titles = np.full(size, "", object)
-    exposure, click = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    tick, published = np.full(size, MISSING_TIME_MS, np.int64), np.full(size, MISSING_TIME_MS, np.int64)
-    for place, row in enumerate(stored):
-        if CODES_OF in row and len(given := row[CODES_OF].int64_list_val.val) == NUM_LEVELS:
-            codes[place], versions[place] = given, row[VERSION_OF].string_val
-        if EXPOSURE_OF in row:
-            exposure[place], click[place] = row[EXPOSURE_OF].int64_val, row[CLICK_OF].int64_val
-            tick[place] = row[VIEW_MATURITY]
-        if PUBLISHED_OF in row:
-            published[place], titles[place] = row[PUBLISHED_OF].int64_val, row[TITLE_OF].string_val
-    return ItemRows(np.array(item_ids, object), codes, versions, exposure, click, tick, published, titles)
+def item_rows(item_ids: Sequence[str], stored: Columns) -> ItemRows:
+    unreadable = np.zeros(len(item_ids), bool)
+    read = StoredValues(stored, unreadable)
+    codes, versions = read.codes(CODES_OF), read.texts(VERSION_OF)
+    versions[codes[:, 0] == MISSING_CODE] = ""
+    return ItemRows(
+        np.array(item_ids, object), codes, versions, read.numbers(EXPOSURE_OF, 0), read.numbers(CLICK_OF, 0),
+        read.times(VIEW_MATURITY), read.numbers(PUBLISHED_OF, MISSING_TIME_MS), read.texts(TITLE_OF), unreadable)
 
 
-def user_takes(row: Row) -> UserTakes:
-    if TAKEN_OF not in row:
-        return UserTakes(np.empty(0, object), np.empty(0, np.int64), MISSING_TIME_MS)
-    return UserTakes(np.array(row[TAKEN_OF].string_list_val.val, object), np.array(row[TIMES_OF].int64_list_val.val, np.int64),
-                     row[VIEW_USER_HISTORY])
+def user_takes(stored: Columns) -> UserTakes:
+    read = StoredValues(stored, np.zeros(1, bool))
+    taken, times = read.values(TAKEN_OF)[0].string_list_val.val, read.values(TIMES_OF)[0].int64_list_val.val
+    if len(taken) != len(times):
+        taken = times = []
+    return UserTakes(np.array(taken, object), np.array(times, np.int64), int(read.times(VIEW_USER_HISTORY)[0]))

@@ -36,7 +36,7 @@ from features.names import (
     VIEW_SEMANTIC_ID,
     VIEW_USER_HISTORY,
 )
-from features.online_reader import OnlineReader, Row
+from features.online_reader import Columns, OnlineReader
 from features.online_rows import ItemRows, UserTakes, item_rows, user_takes
 from features.snapshots import pin_snapshot
 from features.windows import AVAILABILITY_DELAY_MS
@@ -133,9 +133,9 @@ class OnlineFeatures:
 
     def read_user(self, user_id: str) -> UserTakes:
         """What this user took, oldest first; empty for an unknown user."""
-        return user_takes(self._read(self.users, [user_id])[0])
+        return user_takes(self._read(self.users, [user_id]))
 
-    def _read(self, reader: OnlineReader, keys: Sequence[str]) -> list[Row]:
+    def _read(self, reader: OnlineReader, keys: Sequence[str]) -> Columns:
         from redis.exceptions import RedisError
 
         try:

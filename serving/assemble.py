@@ -15,8 +15,9 @@ from features.clock import from_ms
 from features.errors import GatesidError
 from features.history import last_distinct, repeat_features
 from features.maturity import online_days
-from features.online_rows import MISSING_TIME_MS, ItemRows, UserTakes
+from features.online_rows import ItemRows, UserTakes
 from features.spec import HISTORY_LENGTH, INPUTS_BY_NAME, MISSING_CODE, NUM_LEVELS, OOV_ROW
+from features.stored_values import MISSING_TIME_MS
 from features.windows import HOUR_MS, WINDOW_HOURS
 from serving.served_model import ServedModel
 from serving.signature import Tensors, default_inputs
@@ -88,7 +89,7 @@ def nothing_known(item_ids: NDArray[np.object_]) -> ItemRows:
         item_ids=item_ids, codes=np.full((size, NUM_LEVELS), MISSING_CODE, np.int32),
         codebook_version=np.full(size, "", object), exposure_7d=np.zeros(size, np.int64), click_7d=np.zeros(size, np.int64),
         maturity_tick_ms=np.full(size, MISSING_TIME_MS, np.int64), published_at_ms=np.full(size, MISSING_TIME_MS, np.int64),
-        titles=np.full(size, "", object))
+        titles=np.full(size, "", object), unreadable=np.zeros(size, bool))
 
 
 def without_stale(rows: ItemRows, at_ms: int) -> tuple[ItemRows, Mask]:

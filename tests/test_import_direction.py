@@ -18,8 +18,8 @@ HEAVY = {
     "tensorflow": {"model", "serving"}, "tf_keras": {"model", "serving"}, "tensorflow_recommenders": {"model"},
     "tensorflow_serving": {"serving"},
     "airflow": {"dags"},
-    "feast": {"features/retrieval.py", "features/feast_config.py", "features/online_reader.py", "features/asof_store.py",
-              "features/repo"},
+    "feast": {"features/retrieval.py", "features/feast_config.py", "features/online_reader.py", "features/stored_values.py",
+              "features/asof_store.py", "features/repo"},
     "great_expectations": {"features/expectations.py"},
     "wordllama": {"features/text_vectors.py"},
 }

@@ -69,6 +69,7 @@ class SparkSettings:
 @dataclass(frozen=True)
 class FeastSettings:
     offline_store: str  # duckdb or spark
+    read_timeout_ms: int  # of one answer of the online store, after which a request goes on with defaults
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,7 @@ RULES = (
     ("stream", lambda s: s.batch_records > 0 and s.heartbeat_ms > 0, "batch_records and heartbeat_ms must be positive"),
     ("spark", lambda s: s.shuffle_partitions > 0, "shuffle_partitions must be positive"),
     ("feast", lambda s: s.offline_store in ("duckdb", "spark"), "offline_store must be duckdb or spark"),
+    ("feast", lambda s: s.read_timeout_ms > 0, "read_timeout_ms must be positive"),
     ("data", lambda s: s.history_days >= 4, "history_days must be at least 4"),
     ("data", lambda s: s.negatives_per_positive >= 0, "negatives_per_positive must not be negative"),
     ("training", lambda s: 0 < s.user_day_share <= 1, "user_day_share must be in (0, 1]"),

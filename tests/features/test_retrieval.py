@@ -1,12 +1,19 @@
 """Pushes and reads against a real Valkey through Feast, which other tests use too: ids here have a prefix of their own."""
 
+import socket
 import threading
 
 import numpy as np
 import pytest
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.helpers import _mmh3
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.errors import ArtefactError, EnvironmentFault
-from features.repo.services import ranking_v1_items
+from features.repo.services import ranking_v1_items, ranking_v1_user
 from features.retrieval import FeatureStoreConfig, OnlineFeatures
 
 pytestmark = pytest.mark.feast
@@ -143,3 +150,55 @@ def test_feasts_own_read_gives_the_same_rows(online):
     assert [value or "" for value in values["title"]] == rows.titles.tolist()
     stamps = feasts.proto.results[list(feasts.proto.metadata.feature_names.val).index("exposure_7d")].event_timestamps
     assert [stamp.ToMilliseconds() or -1 for stamp in stamps] == rows.maturity_tick_ms.tolist()
+
+
+def test_feasts_own_read_gives_the_same_histories(online):
+    takes = {"r-h0": ([], []), "r-h1": (["x"], [NOON_MS]), "r-h2": (["größe", "x", "größe"], [-1, 0, 2**40])}
+    items, times = zip(*takes.values(), strict=True)
+    online.push_user_history(list(takes), items, times, NOON_MS + 7)
+    feasts = online.store.get_online_features(ranking_v1_user, {"user_id": [*takes, "r-h-nobody"]})
+    values = feasts.to_dict()
+    rows = [online.read_user(user) for user in values["user_id"]]
+    assert [list(value or []) for value in values["item_ids"]] == [row.item_ids.tolist() for row in rows]
+    assert [list(value or []) for value in values["event_times_ms"]] == [row.event_times_ms.tolist() for row in rows]
+    stamps = feasts.proto.results[list(feasts.proto.metadata.feature_names.val).index("item_ids")].event_timestamps
+    assert [stamp.ToMilliseconds() or -1 for stamp in stamps] == [row.version_ms for row in rows]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
+def test_key_of_an_entity_is_feasts_own(online, entity_id):
+    key = EntityKey(join_keys=["item_id"], entity_values=[Value(string_val=entity_id)])
+    assert online.items.key_of(entity_id) == serialize_entity_key(key, 3) + b"gatesid"
+
+
+def test_value_that_feast_did_not_write_counts_as_missing_and_is_marked(online):
+    online.push_maturity(["r-x", "r-y"], NOON_MS, [5, 6], [1, 2])
+    online.push_profiles(["r-x", "r-y"], [NOON_MS, NOON_MS], ["X", "Y"], NOON_MS)
+    for name in ("item_profile:published_at_ms", "item_profile:title"):
+        online.items.client.hset(online.items.key_of("r-x"), _mmh3(name), b"\xff\xff")
+    rows = online.read_items(["r-x", "r-y"])
+    assert rows.unreadable.tolist() == [True, False]
+    assert (rows.published_at_ms.tolist(), rows.titles.tolist()) == ([-1, NOON_MS], ["", "Y"])
+    assert (rows.exposure_7d.tolist(), rows.click_7d.tolist()) == ([5, 6], [1, 2])
+
+
+def test_key_of_another_type_is_a_fault_and_the_next_read_gets_its_own_answers(online):
+    online.push_maturity(["r-w1", "r-w3"], NOON_MS, [1, 3], [0, 0])
+    online.items.client.set(online.items.key_of("r-w2"), "no hash")
+    with pytest.raises(EnvironmentFault, match="WRONGTYPE"):
+        online.read_items(["r-w1", "r-w2", "r-w3"])
+    assert online.read_items(["r-w3", "r-w1"]).exposure_7d.tolist() == [3, 1]
+
+
+def test_store_that_hangs_is_given_up_on_in_time(tmp_path, online):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = OnlineFeatures(FeatureStoreConfig(tmp_path, f"127.0.0.1:{silent.getsockname()[1]}", read_timeout_ms=50))
+        with pytest.raises(EnvironmentFault, match="Timeout"):
+            store.read_items(["r-a"])
+
+
+def test_connection_that_the_store_closed_is_replaced_unseen(online):
+    online.push_maturity(["r-k"], NOON_MS, [9], [0])
+    online.read_items(["r-k"])
+    online.items.client.client_kill_filter(_type="normal", skipme=False)
+    assert online.read_items(["r-k"]).exposure_7d.tolist() == [9]

@@ -128,7 +128,8 @@ class FakeStore:
             item_ids=np.array(item_ids, object), codes=column("codes", [-1] * 4, np.int32).reshape(-1, 4),
             codebook_version=column("codebook_version", "", object), exposure_7d=column("exposure_7d", 0, np.int64),
             click_7d=column("click_7d", 0, np.int64), maturity_tick_ms=column("maturity_tick_ms", -1, np.int64),
-            published_at_ms=column("published_at_ms", -1, np.int64), titles=column("title", "", object))
+            published_at_ms=column("published_at_ms", -1, np.int64), titles=column("title", "", object),
+            unreadable=column("unreadable", False, bool))
 
     def read_user(self, user_id):
         takes = self.takes.get(user_id, [])
