@@ -4,16 +4,20 @@ A take is a click or an order. `takes` are the newest HISTORY_KEPT of them, orde
 calls this has already cut them to what was known at the moment asked about.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from features.clock import MS_PER_DAY
 from features.spec import HISTORY_KEPT, HISTORY_LENGTH
 
+Item = TypeVar("Item", bound=np.generic)
+
 __all__ = ["HISTORY_KEPT", "last_distinct", "repeat_features"]
 
 
-def last_distinct(item_ids: NDArray[np.generic], length: int = HISTORY_LENGTH) -> NDArray[np.generic]:
+def last_distinct(item_ids: NDArray[Item], length: int = HISTORY_LENGTH) -> NDArray[Item]:
     """The last `length` distinct items, newest first. `item_ids`: [T] oldest first, strings or rows."""
     newest_first = item_ids[::-1]
     _, first_seen = np.unique(newest_first, return_index=True)

@@ -26,8 +26,8 @@ def post(settings: Settings, user_id: str, candidates: list[str]) -> dict[str, A
     """Raises RequestError: the request was refused (the API's words). EnvironmentFault: nobody answers, or it failed."""
     address = settings.addresses.ranking_api
     headers = {"content-type": "application/json"}
-    if settings.api_token:
-        headers["authorization"] = f"Bearer {settings.api_token}"
+    if settings.api_tokens:
+        headers["authorization"] = f"Bearer {settings.api_tokens[0].secret}"
     body = json.dumps({"user_id": user_id, "candidates": candidates}).encode()
     request = urllib.request.Request(f"http://{address}/v1/rank", body, headers)
     try:

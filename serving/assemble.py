@@ -38,11 +38,12 @@ class FeatureReader(Protocol):
 
 @dataclass(frozen=True)
 class OnlineRows:
-    """What the store knew at `at_ms`. C candidates, T takes of the user before `at_ms`, H <= 50 distinct items of them."""
+    """What the store knew at `at_ms`: C distinct candidates, T takes of the user before, H <= 50 distinct items of them."""
 
     user_id: str
     at_ms: int
     takes: UserTakes
+    taken: NDArray[np.int64]  # [T] the items taken, numbered: candidate n is n, every other item has a number of its own
     candidates: ItemRows
     history: ItemRows  # newest first
     stale: Mask  # bool[C]: maturity rows too old to be true, already replaced by the default
@@ -59,18 +60,26 @@ class Assembled:
 
 
 def read_rows(reader: FeatureReader, user_id: str, candidates: Sequence[str], at_ms: int) -> OnlineRows:
-    """Never fails: where the store does not answer, everything is missing and `store_fault` says why."""
-    wanted = np.array(candidates, object)
+    """Never fails: where the store does not answer, everything is missing and `store_fault` says why.
+
+    Args:
+      candidates: each once.
+    """
+    size = len(candidates)
     try:
         takes = known_before(reader.read_user(user_id), at_ms)
-        past = last_distinct(takes.item_ids.astype(str), HISTORY_LENGTH)
-        asked, place = np.unique(np.concatenate([wanted.astype(str), past]), return_inverse=True)
-        rows, fault = reader.read_items(asked.tolist()), ""
+        number = {item: place for place, item in enumerate(candidates)}
+        taken = np.array([number.setdefault(item, len(number)) for item in takes.item_ids], np.int64)
+        past, names = last_distinct(taken, HISTORY_LENGTH), list(number)
+        others = past >= size
+        rows, fault = reader.read_items([*candidates, *(names[item] for item in past[others])]), ""
+        past = np.where(others, size - 1 + np.cumsum(others), past)
     except GatesidError as missing:
         takes, fault = UserTakes(np.empty(0, object), np.empty(0, np.int64), MISSING_TIME_MS), str(missing)
-        rows, place = nothing_known(wanted), np.arange(len(wanted))
-    chosen, stale = without_stale(pick(rows, place[:len(wanted)]), at_ms)
-    return OnlineRows(user_id, at_ms, takes, chosen, pick(rows, place[len(wanted):]), stale, fault)
+        taken = past = np.empty(0, np.int64)
+        rows = nothing_known(candidates)
+    chosen, stale = without_stale(pick(rows, slice(size)), at_ms)
+    return OnlineRows(user_id, at_ms, takes, taken, chosen, pick(rows, past), stale, fault)
 
 
 def known_before(takes: UserTakes, at_ms: int) -> UserTakes:
@@ -79,14 +88,14 @@ def known_before(takes: UserTakes, at_ms: int) -> UserTakes:
         takes, item_ids=takes.item_ids[before], event_times_ms=takes.event_times_ms[before])
 
 
-def pick(rows: ItemRows, place: NDArray[np.int64]) -> ItemRows:
+def pick(rows: ItemRows, place: NDArray[np.int64] | slice) -> ItemRows:
     return ItemRows(**{name: values[place] for name, values in vars(rows).items()})
 
 
-def nothing_known(item_ids: NDArray[np.object_]) -> ItemRows:
+def nothing_known(item_ids: Sequence[str]) -> ItemRows:
     size = len(item_ids)
     return ItemRows(
-        item_ids=item_ids, codes=np.full((size, NUM_LEVELS), MISSING_CODE, np.int32),
+        item_ids=np.array(item_ids, object), codes=np.full((size, NUM_LEVELS), MISSING_CODE, np.int32),
         codebook_version=np.full(size, "", object), exposure_7d=np.zeros(size, np.int64), click_7d=np.zeros(size, np.int64),
         maturity_tick_ms=np.full(size, MISSING_TIME_MS, np.int64), published_at_ms=np.full(size, MISSING_TIME_MS, np.int64),
         titles=np.full(size, "", object), unreadable=np.zeros(size, bool))
@@ -102,25 +111,25 @@ def without_stale(rows: ItemRows, at_ms: int) -> tuple[ItemRows, Mask]:
 def assemble(model: ServedModel, rows: OnlineRows) -> Assembled:
     """The tensors of one request; C candidates, one user."""
     items, history = rows.candidates, rows.history
-    inputs = default_inputs(len(items.item_ids))
+    size, past = len(items.item_ids), len(history.item_ids)
+    inputs = default_inputs(size)
     moment = from_ms(rows.at_ms)
-    inputs["user_row"][0] = model.user_index.rows(np.array([rows.user_id], object))[0]
+    inputs["user_row"] = model.user_index.rows(np.array([rows.user_id], object))
     inputs["hour_of_day"][0] = moment.hour
     inputs["day_of_week"][0] = moment.weekday()
-    inputs["history_rows"][0, :len(history.item_ids)] = model.item_index.rows(history.item_ids)
-    history_codes, _ = codes_of(model.codebook_version, history)
-    inputs["history_codes"][0, :len(history.item_ids)] = history_codes
-    inputs["item_row"] = model.item_index.rows(items.item_ids)
+    known = model.item_index.rows(np.concatenate([items.item_ids, history.item_ids]))
+    inputs["item_row"], inputs["history_rows"][0, :past] = known[:size], known[size:]
     inputs["item_codes"], other_codebook = codes_of(model.codebook_version, items)
+    inputs["history_codes"][0, :past], _ = codes_of(model.codebook_version, history)
     stats = [age_in_days(items, rows.at_ms), items.exposure_7d, items.click_7d]
     inputs["item_stats"] = np.stack(stats, axis=-1).astype(np.float32)
     inputs["repeat_count"], inputs["repeat_age_days"] = repeat_features(
-        rows.takes.item_ids.astype(str), rows.takes.event_times_ms, items.item_ids.astype(str), rows.at_ms)
+        rows.taken, rows.takes.event_times_ms, np.arange(size), rows.at_ms)
     defaults = stats_defaults(rows) | {"item_row:unknown": inputs["item_row"] == OOV_ROW}
     if model.codebook_version is not None:
         defaults["item_codes:missing"] = (items.codes == MISSING_CODE).all(axis=1)
         defaults["item_codes:other_codebook"] = other_codebook
-    user_defaults = [("user_row:unknown", inputs["user_row"][0] == OOV_ROW), ("history_rows:empty", not len(history.item_ids))]
+    user_defaults = [("user_row:unknown", inputs["user_row"][0] == OOV_ROW), ("history_rows:empty", not past)]
     return Assembled(inputs, defaults, tuple(name for name, taken in user_defaults if taken))
 
 
@@ -130,6 +139,7 @@ def stats_defaults(rows: OnlineRows) -> dict[str, Mask]:
         "item_stats:no_maturity": rows.candidates.maturity_tick_ms == MISSING_TIME_MS,
         "item_stats:stale_maturity": rows.stale,
         "item_stats:no_published_at": rows.candidates.published_at_ms == MISSING_TIME_MS,
+        "stored_value:unreadable": rows.candidates.unreadable,
     }
 
 

@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
 from serving.fault import INTERNAL, INVALID_ARGUMENT, ServingFault
 from serving.registry import Registry
 from serving.signature import SIGNATURE
+from serving.tensor_format import array_of, fill
 
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
 
@@ -37,7 +38,7 @@ def predict(registry: Registry, request: predict_pb2.PredictRequest) -> predict_
         inputs = {}
         for alias, proto in request.inputs.items():
             try:
-                inputs[alias] = tf.make_ndarray(proto)
+                inputs[alias] = array_of(proto)
             except (TypeError, ValueError) as fault:
                 raise ServingFault(INVALID_ARGUMENT, f"tensor parsing error: {alias} ({fault})") from None
         outputs = model.predict(inputs, request.model_spec.signature_name)
@@ -49,7 +50,10 @@ def predict(registry: Registry, request: predict_pb2.PredictRequest) -> predict_
         response.model_spec.version.value = model.version
         response.model_spec.signature_name = request.model_spec.signature_name or SIGNATURE
         for alias in request.output_filter or outputs:
-            response.outputs[alias].CopyFrom(tf.make_tensor_proto(outputs[alias]))
+            if outputs[alias].dtype == object:
+                response.outputs[alias].CopyFrom(tf.make_tensor_proto(outputs[alias]))
+            else:
+                fill(response.outputs[alias], outputs[alias])
         return response
 
 

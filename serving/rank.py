@@ -8,7 +8,6 @@ Unknown users and items get the stated defaults; without a model the reply is de
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -18,89 +17,78 @@ from numpy.typing import NDArray
 from features.clock import Clock, SystemClock, from_ms, to_ms
 from features.errors import ArtefactError
 from features.spec import contract_hash
-from serving.assemble import Assembled, FeatureReader, OnlineRows, age_in_days, assemble, read_rows, stats_defaults
+from serving.assemble import Assembled, FeatureReader, OnlineRows, assemble, read_rows
 from serving.client import Prediction
 from serving.fallback import smoothed_ctr
-from serving.fault import INTERNAL, NOT_FOUND, ServingFault
+from serving.fault import DEADLINE_EXCEEDED, INTERNAL, NOT_FOUND, ServingFault
+from serving.ranking_reply import RankedReply, ranked_items
+from serving.ranking_request import MAX_CANDIDATES, RankRequest, build_request
 from serving.served_model import ModelFollower, ServedModel
-from serving.signature import CTCVR, CTR, SEMANTIC_WEIGHT, Tensors
+from serving.signature import CTR, Tensors
 
 
 class Predictor(Protocol):
     """What `client.ModelClient` offers. Raises ServingFault."""
 
-    def predict(self, inputs: Tensors, version: int | None = None) -> Prediction: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RankedItem:
-    """score: what the order follows, the CTR. ctcvr, semantic_weight: None where the answering model has none."""
-
-    item_id: str
-    score: float
-    ctr: float
-    ctcvr: float | None
-    semantic_weight: float | None
-    sid: list[int] | None  # as the store has it
-    codebook_version: str
-    online_days: int
-    exposure_7d: int
-    click_7d: int
-    title: str
-    defaults: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RankedReply:
-    """items: best first. degraded: "" or why the scores are not the model's. timings_ms: by stage."""
-
-    request_id: str
-    user_id: str
-    at: str
-    model_version: int | None
-    ranker: str | None
-    codebook_version: str | None
-    contract_hash: str
-    degraded: str
-    user_defaults: list[str]
-    history_length: int
-    items: list[RankedItem]
-    timings_ms: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def predict(self, inputs: Tensors, version: int | None = None, timeout_s: float | None = None) -> Prediction: ...
 
 
 class Stopwatch:
-    """Milliseconds by stage."""
+    """Milliseconds by stage, and what is left of a request's time."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline_ms: float) -> None:
         self.timings: dict[str, float] = {}
         self.started = self.last = time.perf_counter()
+        self.deadline_ms = deadline_ms
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
         self.timings[stage] = round(self.timings.get(stage, 0.0) + (now - self.last) * 1000, 3)
         self.last = now
 
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
+
+    def seconds_left(self) -> float:
+        """Raises ServingFault DEADLINE_EXCEEDED: none are."""
+        left = self.deadline_ms - self.elapsed_ms()
+        if left <= 0:
+            said = f"the {self.deadline_ms:g} ms of a request were over before the model was asked"
+            raise ServingFault(DEADLINE_EXCEEDED, said)
+        return left / 1000
+
 
 class RankingService:
-    """One object for all requests of a process; safe to call from several threads."""
+    """One object for all requests of a process; safe to call from several threads.
+
+    Args:
+      deadline_ms: of a request, from its first read on: when it is over the fallback answers.
+    """
 
     def __init__(
         self, reader: FeatureReader, follower: ModelFollower, predictor: Predictor, clock: Clock | None = None,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex, max_candidates: int = MAX_CANDIDATES, deadline_ms: float = 1_000,
     ) -> None:
         self.reader, self.follower, self.predictor = reader, follower, predictor
         self.clock, self.new_id = clock or SystemClock(), new_id
+        self.max_candidates, self.deadline_ms = max_candidates, deadline_ms
+        self.contract_hash = contract_hash()
 
     def rank(
         self, user_id: str, candidates: Sequence[str], at: datetime | None = None, request_id: str | None = None,
     ) -> RankedReply:
-        """Order the candidates for the user as of `at` (default: now). A candidate given twice is answered once."""
-        watch = Stopwatch()
-        at_ms = self.clock.now_ms() if at is None else to_ms(at)
-        rows = read_rows(self.reader, user_id, list(dict.fromkeys(candidates)), at_ms)
+        """Order the candidates for the user as of `at` (default: now). A candidate given twice is answered once.
+
+        Raises RequestError, which names the argument that the rules of a request do not allow.
+        """
+        at_ms = None if at is None else to_ms(at)
+        return self.answer(build_request(user_id, candidates, at_ms, request_id, self.max_candidates, self.clock.now_ms()))
+
+    def answer(self, asked: RankRequest, request_id: str | None = None) -> RankedReply:
+        """The same for a request that was judged already; `request_id` for one that brings none."""
+        watch = Stopwatch(self.deadline_ms)
+        at_ms = self.clock.now_ms() if asked.at_ms is None else asked.at_ms
+        rows = read_rows(self.reader, asked.user_id, list(dict.fromkeys(asked.candidates)), at_ms)
         watch.lap("read")
         model, assembled, prediction, fault = self.predict(rows, watch)
         if prediction is None:
@@ -110,13 +98,14 @@ class RankingService:
             outputs = prediction.outputs
         items = ranked_items(rows, assembled, outputs)
         watch.lap("reply")
-        watch.timings["total"] = round((time.perf_counter() - watch.started) * 1000, 3)
+        watch.timings["total"] = round(watch.elapsed_ms(), 3)
         reasons = [fault] * bool(fault) + [f"feature store: {rows.store_fault}"] * bool(rows.store_fault)
         answered = model if prediction is not None else None
         return RankedReply(
-            request_id=request_id or self.new_id(), user_id=user_id, at=from_ms(at_ms).isoformat(timespec="milliseconds"),
+            request_id=asked.request_id or request_id or self.new_id(), user_id=asked.user_id,
+            at=from_ms(at_ms).isoformat(timespec="milliseconds"),
             model_version=answered.version if answered else None, ranker=answered.ranker if answered else None,
-            codebook_version=answered.codebook_version if answered else None, contract_hash=contract_hash(),
+            codebook_version=answered.codebook_version if answered else None, contract_hash=self.contract_hash,
             degraded="; ".join(reasons), user_defaults=list(assembled.user_defaults) if assembled else [],
             history_length=len(rows.history.item_ids), items=items, timings_ms=watch.timings)
 
@@ -128,11 +117,12 @@ class RankingService:
         try:
             for attempt in (1, 2):
                 if model is None:
-                    model = self.follower.follow()
+                    model = self.follower.follow(watch.seconds_left())
                 assembled = assemble(model, rows)
                 watch.lap("assemble")
                 try:
-                    return model, assembled, finite(self.predictor.predict(assembled.inputs, model.version)), ""
+                    prediction = self.predictor.predict(assembled.inputs, model.version, watch.seconds_left())
+                    return model, assembled, usable(prediction, len(rows.candidates.item_ids)), ""
                 except ServingFault as fault:
                     if fault.code != NOT_FOUND or attempt == 2:
                         raise
@@ -145,35 +135,11 @@ class RankingService:
         raise AssertionError("the second attempt answers or raises")
 
 
-def finite(prediction: Prediction) -> Prediction:
-    """Raises ServingFault INTERNAL: an output is not a number, which no order can follow."""
-    broken = [name for name, values in prediction.outputs.items() if not np.isfinite(values).all()]
-    if broken:
-        raise ServingFault(INTERNAL, f"version {prediction.version} answered {', '.join(broken)} with NaN or infinity")
+def usable(prediction: Prediction, candidates: int) -> Prediction:
+    """Raises ServingFault INTERNAL: the outputs are not one number a candidate, which no order can follow."""
+    outputs = prediction.outputs
+    broken = [name for name, values in outputs.items() if values.shape != (candidates,) or not np.isfinite(values).all()]
+    if broken or CTR not in outputs:
+        raise ServingFault(INTERNAL, f"version {prediction.version} must answer one finite {CTR} a candidate, got "
+                                     f"{', '.join(broken) or 'none'} of another kind: export it again")
     return prediction
-
-
-def ranked_items(rows: OnlineRows, assembled: Assembled | None, outputs: dict[str, NDArray[Any]]) -> list[RankedItem]:
-    """Best first; equal scores keep the order they were asked in."""
-    items, ctr = rows.candidates, outputs[CTR]
-    order = np.argsort(-ctr, kind="stable").tolist()
-    days = age_in_days(items, rows.at_ms).astype(np.int64).tolist()
-    ctcvr, weight = listed(outputs.get(CTCVR), len(ctr)), listed(outputs.get(SEMANTIC_WEIGHT), len(ctr))
-    ctrs, codes = ctr.tolist(), items.codes.tolist()
-    exposures, clicks = items.exposure_7d.tolist(), items.click_7d.tolist()
-    taken = assembled.item_defaults if assembled else stats_defaults(rows)
-    defaults: list[list[str]] = [[] for _ in ctrs]
-    for name, mask in taken.items():
-        for place in np.flatnonzero(mask).tolist():
-            defaults[place].append(name)
-    return [
-        RankedItem(
-            item_id=items.item_ids[n], score=ctrs[n], ctr=ctrs[n], ctcvr=ctcvr[n], semantic_weight=weight[n],
-            sid=codes[n] if codes[n][0] >= 0 else None, codebook_version=items.codebook_version[n], online_days=days[n],
-            exposure_7d=exposures[n], click_7d=clicks[n], title=items.titles[n], defaults=defaults[n])
-        for n in order
-    ]
-
-
-def listed(values: NDArray[Any] | None, size: int) -> list[Any]:
-    return [None] * size if values is None else values.tolist()

@@ -1,95 +1,127 @@
-"""A ranking request as it comes over HTTP, judged at the door: every field at fault is named.
+"""A ranking request, judged at the door: every refusal names the field at fault.
 
     {"user_id": "u7", "candidates": ["i1", "i2"], "context": {"request_id": "r9", "time": 1767225600000}}
 
-`context` may be left out; `time` is integer milliseconds since the epoch, at most five minutes ahead of the clock.
+The types below are the rules; the OpenAPI document is made from them. Two rules depend on more than the request: `time` is at
+most five minutes ahead of the clock, and how many candidates are taken is a setting.
 """
 
-import json
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-from unicodedata import category
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from features.clock import from_ms
+import msgspec
+from msgspec import Meta, Struct
+
 from features.errors import RequestError
 from features.events import MAX_ID_LENGTH
 from features.windows import MAX_FUTURE_MS
 
-MAX_BODY_BYTES = 1_000_000
-FIELDS = ("user_id", "candidates", "context")
-CONTEXT_FIELDS = ("request_id", "time")
-CONTROL = ("Cc", "Cs")  # control characters, and halves of surrogate pairs, which no encoding can carry
+MAX_CANDIDATES = 1_000
+MAX_BODY_BYTES = 4_000_000  # the longest request that the rules allow, every letter written as an escape, is shorter
+NO_CONTROL_CHARACTERS = r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])"
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=NO_CONTROL_CHARACTERS,
+                                 description="an id, without control characters")]
 
 
-@dataclass(frozen=True)
-class RankRequest:
-    user_id: str
-    candidates: list[str]
-    at: datetime | None = None
-    request_id: str | None = None
+class RankContext(Struct, forbid_unknown_fields=True, frozen=True):
+    request_id: Identifier | None = None
+    time: Annotated[int, Meta(ge=0, description=(
+        "integer milliseconds since the epoch, at most five minutes ahead of the clock; default: now"))] | None = None
+
+
+class RankRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    user_id: Identifier
+    candidates: Annotated[list[Identifier], Meta(
+        min_length=1, max_length=MAX_CANDIDATES, description="item ids; one given twice is answered once")]
+    context: RankContext | None = None
+
+    @property
+    def at_ms(self) -> int | None:
+        return self.context.time if self.context else None
+
+    @property
+    def request_id(self) -> str | None:
+        return self.context.request_id if self.context else None
+
+
+DECODER = msgspec.json.Decoder(RankRequest)
 
 
 def parse_request(body: bytes, max_candidates: int, now_ms: int) -> RankRequest:
     """Raises RequestError, whose `field` is the part of the request at fault."""
     if len(body) > MAX_BODY_BYTES:
-        raise RequestError("body", f"expected at most {MAX_BODY_BYTES:,} bytes, got {len(body):,}: send fewer candidates")
+        raise RequestError("body", f"expected at most {MAX_BODY_BYTES:,} bytes, got more: send fewer candidates")
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as fault:
+        asked = decoded(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise RequestError("body", f"expected a JSON object, got what does not parse ({fault})") from None
-    if not isinstance(document, dict):
-        raise RequestError("body", f"expected a JSON object, got {kind_of(document)}")
-    known(document, FIELDS, "")
-    context = document.get("context")
-    context = {} if context is None else context
-    if not isinstance(context, dict):
-        raise RequestError("context", f"expected an object, got {kind_of(context)}")
-    known(context, CONTEXT_FIELDS, "context.")
-    return RankRequest(
-        user_id=identifier("user_id", document.get("user_id")),
-        candidates=candidate_ids(document.get("candidates"), max_candidates),
-        at=moment("context.time", context.get("time"), now_ms),
-        request_id=None if context.get("request_id") is None else identifier("context.request_id", context["request_id"]))
+    return judged(asked, max_candidates, now_ms)
 
 
-def known(given: dict[str, Any], fields: tuple[str, ...], prefix: str) -> None:
-    for name in given:
-        if name not in fields:
-            raise RequestError(prefix + printable(name), f"is not a field; expected {', '.join(fields)}")
+def decoded(body: bytes) -> RankRequest:
+    try:
+        return DECODER.decode(body)
+    except msgspec.ValidationError as fault:  # it ends at the first fault: what follows may not even be JSON
+        raise refusal(str(fault), msgspec.json.decode(body)) from None
 
 
-def candidate_ids(value: Any, max_candidates: int) -> list[str]:
-    if not isinstance(value, list):
-        raise RequestError("candidates", f"expected a list of item ids, got {kind_of(value)}")
-    if not 1 <= len(value) <= max_candidates:
-        raise RequestError("candidates", f"expected 1 to {max_candidates:,} item ids, got {len(value):,}: split the request")
-    return [identifier(f"candidates[{place}]", item) for place, item in enumerate(value)]
+def build_request(
+    user_id: str, candidates: Sequence[str], at_ms: int | None, request_id: str | None, max_candidates: int, now_ms: int,
+) -> RankRequest:
+    """The same of values at hand. Raises RequestError."""
+    context = {"request_id": request_id, "time": at_ms}
+    document = {"user_id": user_id, "candidates": list(candidates), "context": context}
+    try:
+        asked = msgspec.convert(document, RankRequest)
+        "".join([asked.user_id, *asked.candidates]).encode()
+    except msgspec.ValidationError as fault:
+        raise refusal(str(fault), document) from None
+    except UnicodeEncodeError as fault:
+        came = fault.object[fault.start]
+        raise RequestError("user_id or candidates", f"expected text that UTF-8 can carry, got {came!r}") from None
+    return judged(asked, max_candidates, now_ms)
 
 
-def identifier(field: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise RequestError(field, f"expected a string, got {kind_of(value)}")
-    if not 1 <= len(value) <= MAX_ID_LENGTH:
-        raise RequestError(field, f"expected 1 to {MAX_ID_LENGTH} characters, got {len(value)}")
-    if any(category(letter) in CONTROL for letter in value):
-        raise RequestError(field, f"expected no control characters, got {value[:40]!r}")
-    return value
+def judged(asked: RankRequest, max_candidates: int, now_ms: int) -> RankRequest:
+    if len(asked.candidates) > max_candidates:
+        raise RequestError(
+            "candidates", f"expected 1 to {max_candidates:,} item ids, got {len(asked.candidates):,}: split the request")
+    latest = now_ms + MAX_FUTURE_MS
+    if asked.at_ms is not None and asked.at_ms > latest:
+        raise RequestError("context.time", f"expected 0 to {latest} (now + 5 min), got {described(asked.at_ms)}")
+    return asked
 
 
-def moment(field: str, value: Any, now_ms: int) -> datetime | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestError(field, f"expected integer milliseconds since the epoch, got {kind_of(value)}")
-    if not 0 <= value <= now_ms + MAX_FUTURE_MS:
-        raise RequestError(field, f"expected 0 to {now_ms + MAX_FUTURE_MS} (now + 5 min), got {printable(str(value))}")
-    return from_ms(value)
+def refusal(said: str, document: Any) -> RequestError:
+    """msgspec's words, with the field taken out of them and what came put in."""
+    said, _, path = said.partition(" - at `$")
+    path = path.removesuffix("`").removeprefix(".")
+    if named := re.fullmatch(r"Object (contains unknown|missing required) field `(.*)`", said, re.DOTALL):
+        field = ".".join(filter(None, [path, printable(named[2])]))
+        fields = (RankContext if path else RankRequest).__struct_fields__
+        unknown = named[1] == "contains unknown"
+        said = f"is not a field; expected {', '.join(fields)}" if unknown else "expected a value, got nothing"
+        return RequestError(field, said)
+    if "matching regex" in said:
+        said = "expected no control characters"
+    came = described(value_at(document, path))
+    return RequestError(path or "body", f"{said.replace('Expected', 'expected', 1).replace('`', '')}; got {came}")
 
 
-def kind_of(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return "nothing" if value is None else kinds[type(value)]
+def value_at(document: Any, path: str) -> Any:
+    for name, place in re.findall(r"(\w+)|\[(\d+)\]", path):
+        document = document[int(place) if place else name]
+    return document
+
+
+def described(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return f"{len(value):,} of them"
+    if isinstance(value, str) and len(value) > MAX_ID_LENGTH:
+        return f"{len(value):,} characters"
+    return repr(value)[:40]
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from features.artefacts import read_manifest
 from features.errors import CodebookMismatch
 from features.spec import contract_hash
 from serving.entity_index import ITEM_FILE, USER_FILE, EntityIndex
-from serving.fault import ServingFault
+from serving.fault import DEADLINE_EXCEEDED, ServingFault
 
 # A server that hangs is asked once in this time, not by every request in turn.
 FAULT_HOLD_SECONDS = 0.2
@@ -49,24 +50,39 @@ class ModelFollower:
     def __init__(self, folder: Path, answering: Callable[[], int]) -> None:
         self.folder, self.answering = folder, answering
         self.current: ServedModel | None = None
-        self.one_at_a_time = threading.Lock()
         self.fault: ServingFault | None = None
         self.fault_time = 0.0
+        self.worker = ThreadPoolExecutor(1, "follow-model")  # one at a time, and who waits may give up
+        self.lock = threading.Lock()
+        self.under_way: Future[ServedModel] | None = None
 
-    def follow(self) -> ServedModel:
-        """Load the index of the version that answers, if it is not the one held.
+    def follow(self, timeout_s: float | None = None) -> ServedModel:
+        """Load the index of the version that answers, if it is not the one held. Callers at the same time share one attempt.
 
-        Raises ServingFault: the server has no version or does not answer. ArtefactError: its folder is not here.
+        Raises ServingFault: the server has no version or does not answer; DEADLINE_EXCEEDED: the index is still being loaded.
+        ArtefactError: its folder is not here.
         """
-        with self.one_at_a_time:
-            if self.fault is not None and time.monotonic() - self.fault_time < FAULT_HOLD_SECONDS:
-                raise self.fault
-            try:
-                version = self.answering()
-                self.fault = None
-            except ServingFault as fault:
-                self.fault, self.fault_time = fault, time.monotonic()
-                raise
-            if self.current is None or self.current.version != version:
-                self.current = ServedModel.load(self.folder / str(version))
-            return self.current
+        with self.lock:
+            if self.under_way is None or self.under_way.done():
+                self.under_way = self.worker.submit(self.load_answering)
+            attempt = self.under_way
+        try:
+            return attempt.result(timeout_s)
+        except TimeoutError:
+            raise ServingFault(DEADLINE_EXCEEDED, "the index of the version that answers is still being loaded") from None
+
+    def load_answering(self) -> ServedModel:
+        if self.fault is not None and time.monotonic() - self.fault_time < FAULT_HOLD_SECONDS:
+            raise self.fault
+        try:
+            version = self.answering()
+            self.fault = None
+        except ServingFault as fault:
+            self.fault, self.fault_time = fault, time.monotonic()
+            raise
+        if self.current is None or self.current.version != version:
+            self.current = ServedModel.load(self.folder / str(version))
+        return self.current
+
+    def close(self) -> None:
+        self.worker.shutdown(wait=False, cancel_futures=True)

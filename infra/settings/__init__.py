@@ -6,7 +6,7 @@
 Precedence of an address: environment variable, then what the local stack was given (<home>/run/addresses.json), then
 host and port of the TOML file. Variables: GATESID_ENV (local, prod), GATESID_HOME (the state folder),
 GATESID_KAFKA, GATESID_VALKEY, GATESID_MODEL_GRPC, GATESID_MODEL_REST, GATESID_RANKING_API, GATESID_STREAM_METRICS,
-GATESID_AIRFLOW (host:port each), and the secrets GATESID_VALKEY_PASSWORD and GATESID_API_TOKEN. Any value of the
+GATESID_AIRFLOW (host:port each), and the secrets GATESID_VALKEY_PASSWORD and GATESID_API_TOKEN (tokens.py). Any value of the
 TOML file can be set for one run by GATESID_<SECTION>__<KEY>, e.g. GATESID_TRAINING__USER_DAY_SHARE=0.1.
 """
 
@@ -22,6 +22,7 @@ from typing import Any
 from features.errors import ConfigError
 from features.layout import Layout
 from features.windows import HOUR_MS
+from infra.settings.tokens import ApiToken, read_tokens
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PREFIX = "GATESID_"
@@ -98,8 +99,10 @@ class CodebookSettings:
 @dataclass(frozen=True)
 class ServingSettings:
     model_name: str
-    deadline_ms: int
+    deadline_ms: int  # of a request: when it is over the fallback answers
     max_candidates: int
+    threads: int  # requests worked on at the same time
+    max_in_flight: int  # requests worked on and waiting; one more is refused with 503
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Settings:
     airflow: AirflowSettings
     addresses: Addresses
     valkey_password: str | None = field(default=None, repr=False)
-    api_token: str | None = field(default=None, repr=False)
+    api_tokens: tuple[ApiToken, ...] = field(default=(), repr=False)
 
     @property
     def layout(self) -> Layout:
@@ -156,7 +159,7 @@ class Settings:
     def public(self) -> dict[str, Any]:
         """Every value but the secrets: for manifests and the start of a process's log."""
         shown = asdict(self)
-        return {k: v for k, v in shown.items() if k not in ("valkey_password", "api_token")}
+        return {k: v for k, v in shown.items() if k not in ("valkey_password", "api_tokens")}
 
 
 SECTIONS = {
@@ -181,13 +184,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     faults += [f"unknown section [{name}]" for name in values]
     faults += value_faults(sections)
     faults += missing_secrets(environment, environ)
+    tokens = read_tokens(environ.get("GATESID_API_TOKEN"), faults)
     home = Path(environ.get("GATESID_HOME") or CHECKOUT / "var").resolve()
     addresses = resolve_addresses(sections, home, environ, faults) if sections["ports"] and sections["network"] else None
     if faults or addresses is None:
         raise ConfigError(f"{file.name}: " + "; ".join(faults))
     return Settings(
         environment=environment, home=home, **sections, addresses=addresses,
-        valkey_password=environ.get("GATESID_VALKEY_PASSWORD"), api_token=environ.get("GATESID_API_TOKEN"))
+        valkey_password=environ.get("GATESID_VALKEY_PASSWORD"), api_tokens=tokens)
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -244,7 +248,9 @@ RULES = (
     ("training", lambda s: s.batch_size > 1, "batch_size must be at least 2"),
     ("training", lambda s: s.report_days > 0, "report_days must be positive"),
     ("codebook", lambda s: min(s.levels, s.codes, s.width) > 0, "levels, codes and width must be positive"),
-    ("serving", lambda s: s.deadline_ms > 0 and s.max_candidates > 0, "deadline_ms and max_candidates must be positive"),
+    ("serving", lambda s: s.deadline_ms > 0 and s.threads > 0, "deadline_ms and threads must be positive"),
+    ("serving", lambda s: 0 < s.max_candidates <= 1_000, "max_candidates must be in 1..1000"),
+    ("serving", lambda s: s.max_in_flight >= s.threads, "max_in_flight must be at least threads"),
     ("airflow", lambda s: s.parallelism > 0, "parallelism must be positive"),
 )
 

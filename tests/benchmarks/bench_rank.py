@@ -100,7 +100,8 @@ def main(argv: list[str] | None = None) -> int:
                 return f"u{random.integers(USERS)}", [f"i{n}" for n in chosen]
 
             replies = [service.rank(*request()) for _ in range(flags.calls + 50)][50:]
-            assert not any(reply.degraded for reply in replies)
+            degraded = {reply.degraded for reply in replies} - {""}
+            assert not degraded, [(n, r.timings_ms) for n, r in enumerate(replies) if r.degraded][:5]
             print(f"{flags.ranker}, {flags.candidates} candidates, {flags.calls} calls one after the other")
             for stage in ("read", "assemble", "predict", "reply", "total"):
                 shown(stage, [reply.timings_ms[stage] for reply in replies])

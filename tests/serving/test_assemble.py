@@ -78,7 +78,7 @@ def test_clock_inputs_are_utc_hour_and_weekday(assembled):
 
 def test_one_read_serves_candidates_and_history(store, assembled):
     assembled(candidates=["i9", "i1"])
-    assert store.reads == [["i1", "i2", "i9"]]
+    assert store.reads == [["i9", "i1", "i2"]]
 
 
 def test_unknown_item_gets_every_stated_default(assembled):

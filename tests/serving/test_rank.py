@@ -1,13 +1,16 @@
 """The ranking call over a real model server and a store in memory."""
 
 import shutil
+import socket
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from features.clock import FixedClock
-from features.errors import EnvironmentFault
+from features.errors import EnvironmentFault, RequestError
 
 pytestmark = pytest.mark.tf
 
@@ -90,7 +93,7 @@ def test_unknown_user_and_items_are_answered_with_defaults(service):
 
 
 def test_asking_as_of_another_moment_changes_ages(service):
-    assert service.rank("u0", ["i5"], at=NOW + timedelta(days=3)).items[0].online_days == 8
+    assert service.rank("u0", ["i5"], at=NOW - timedelta(days=3)).items[0].online_days == 2
 
 
 def test_equal_scores_keep_the_order_asked(service):
@@ -132,12 +135,15 @@ def test_feature_store_that_is_down_degrades_and_still_scores(service, store, mo
     assert len(reply.items) == 2
 
 
-def test_score_that_is_no_number_degrades(connect, server):
+@pytest.mark.parametrize("outputs", [
+    {"ctr": np.array([0.5, np.nan])}, {"ctr": np.array([0.5])}, {"ctr": np.array([[0.5], [0.4]])},
+    {"ctcvr": np.array([0.5, 0.4])}, {}])
+def test_answer_that_is_not_a_number_a_candidate_degrades(connect, server, outputs):
     from serving.client import Prediction
 
     class Broken:
-        def predict(self, inputs, version=None):
-            return Prediction(version, {"ctr": np.array([0.5, np.nan])})
+        def predict(self, inputs, version=None, timeout_s=None):
+            return Prediction(version, outputs)
 
     reply = connect(server, Broken()).rank("u0", ["i1", "i2"])
     assert reply.degraded.startswith("model: INTERNAL")
@@ -171,6 +177,74 @@ def test_model_of_another_contract_is_never_asked(connect, server, monkeypatch):
     monkeypatch.setattr(serving.served_model, "contract_hash", lambda: "0123456789ab")
     reply = service.rank("u0", ["i1"])
     assert "expects the input contract" in reply.degraded
+
+
+def test_request_whose_time_is_over_after_the_read_does_not_ask_the_model(service, store, monkeypatch):
+    read_items = store.read_items
+    monkeypatch.setattr(store, "read_items", lambda ids: (time.sleep(0.03), read_items(ids))[1])
+    service.follower.follow()
+    service.deadline_ms = 20
+    reply = service.rank("u0", ["i1", "i30"])
+    assert reply.degraded == "model: DEADLINE_EXCEEDED: the 20 ms of a request were over before the model was asked"
+    assert [item.item_id for item in reply.items] == ["i30", "i1"]
+
+
+def test_model_that_hangs_costs_a_request_no_more_than_its_time_and_is_then_left_alone(connect, server, service):
+    from serving.client import ModelClient
+
+    service.follower.follow()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and never answers
+        hanging = ModelClient(f"127.0.0.1:{silent.getsockname()[1]}", "ranker", 2_000)
+        service.predictor, service.deadline_ms = hanging, 100
+        slow = [service.rank("u0", ["i1"]) for _ in range(5)]
+        at_once = service.rank("u0", ["i1"])
+        hanging.close()
+    assert {reply.degraded.split(": ")[1] for reply in slow} <= {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
+    assert at_once.degraded.startswith("model: UNAVAILABLE: left alone after 5 faults in a row")
+
+
+def test_index_that_takes_long_to_load_is_not_waited_for(service, monkeypatch):
+    import serving.served_model
+
+    loaded, load = threading.Event(), serving.served_model.ServedModel.load
+
+    def slow(folder):
+        assert loaded.wait(10)
+        return load(folder)
+
+    monkeypatch.setattr(serving.served_model.ServedModel, "load", slow)
+    service.deadline_ms = 50
+    assert service.rank("u0", ["i1"]).degraded.endswith("the index of the version that answers is still being loaded")
+    loaded.set()
+    service.follower.follow()
+    service.deadline_ms = 2_000
+    assert service.rank("u0", ["i1"]).degraded == ""
+
+
+def test_store_that_hangs_is_left_alone_after_a_few_requests(service, store):
+    from serving.connect import GuardedReader
+
+    asked = []
+
+    def hang(user_id):
+        asked.append(user_id)
+        raise EnvironmentFault("the online store does not answer")
+
+    store.read_user = hang
+    service.reader = GuardedReader(store)
+    replies = [service.rank("u0", ["i1"]) for _ in range(10)]
+    assert len(asked) == 5
+    assert replies[4].degraded == "feature store: the online store does not answer"
+    assert replies[5].degraded.startswith("feature store: left alone after 5 faults in a row, the last: the online store")
+    assert {reply.model_version for reply in replies} == {VERSION}
+
+
+@pytest.mark.parametrize(("user_id", "candidates", "field"), [
+    ("u0", [], "candidates"), ("u0", ["i"] * 1_001, "candidates"), ("u0", ["i1", 7], "candidates[1]"), ("", ["i1"], "user_id")])
+def test_call_in_the_process_is_held_to_the_rules_of_a_request(service, user_id, candidates, field):
+    with pytest.raises(RequestError) as caught:
+        service.rank(user_id, candidates)
+    assert caught.value.field == field
 
 
 def test_hanging_server_is_not_asked_by_every_request(tmp_path):
