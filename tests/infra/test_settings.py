@@ -1,6 +1,7 @@
 """Settings: every fault at once, nothing unknown accepted, and one precedence for addresses."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -68,6 +69,20 @@ def test_a_damaged_address_file_is_named(tmp_path):
     (tmp_path / "run" / "addresses.json").write_text("{")
     with pytest.raises(ConfigError, match="addresses.json is not JSON"):
         load_settings({"GATESID_HOME": str(tmp_path)})
+
+
+def test_tokens_may_end_and_the_first_is_ours():
+    tokens = load_settings({"GATESID_API_TOKEN": "new, old@2026-12-01T00:00:00+01:00,older@2026-11-01"}).api_tokens
+    assert [token.secret for token in tokens] == ["new", "old", "older"]
+    assert [token.expires for token in tokens] == [
+        None, datetime(2026, 11, 30, 23, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("text", ["s3 cret", "new,", "new,s3cret@s3cret", "@2026-12-01", "s3cret;x"])
+def test_a_token_that_no_header_carries_or_whose_end_is_no_time_is_refused_unshown(text):
+    with pytest.raises(ConfigError, match="of GATESID_API_TOKEN") as raised:
+        load_settings({"GATESID_API_TOKEN": text})
+    assert "cret" not in str(raised.value)
 
 
 def test_secrets_are_shown_neither_by_repr_nor_in_manifests():

@@ -1,16 +1,21 @@
 """The ranking API over HTTP, with a real model server behind it and a store in memory."""
 
 import shutil
-from datetime import UTC, datetime
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from features.clock import FixedClock
 from features.errors import EnvironmentFault
+from infra.settings.tokens import ApiToken
 
 pytestmark = pytest.mark.tf
 
 VERSION = 2026010101
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +27,13 @@ def server(exported, serve, tmp_path_factory):
 
 
 @pytest.fixture
-def api(store):
+def records():
+    """What the API logs."""
+    return []
+
+
+@pytest.fixture
+def api(store, records):
     """api(server, **config) -> an HTTP client of the API."""
     from starlette.testclient import TestClient
 
@@ -37,8 +48,8 @@ def api(store):
         model = ModelClient(server.grpc_address, "ranker", 2_000)
         clients.append(model)
         follower = ModelFollower(server.config.root / "ranker", model.answering_version)
-        service = RankingService(store, follower, model, FixedClock(datetime(2026, 1, 1, tzinfo=UTC)))
-        return TestClient(RankingApi(service, ApiConfig(**config)).app())
+        service = RankingService(store, follower, model, FixedClock(NOW))
+        return TestClient(RankingApi(service, ApiConfig(**config), records.append).app())
 
     yield make
     for client in clients:
@@ -61,13 +72,20 @@ def test_reply_is_the_ranking_with_versions_and_timings(http):
     assert len(reply["items"]) == 2
     assert set(reply["items"][0]) == {
         "item_id", "score", "ctr", "ctcvr", "semantic_weight", "sid", "codebook_version", "online_days", "exposure_7d",
-        "click_7d", "title", "defaults"}
+        "click_7d", "maturity_tick_ms", "title", "defaults"}
 
 
 def test_request_without_an_id_gets_one(http):
     response = http.post("/v1/rank", json={"user_id": "u0", "candidates": ["i1"]})
     assert response.headers["x-request-id"] == response.json()["request_id"]
     assert len(response.json()["request_id"]) == 32
+
+
+@pytest.mark.parametrize(("header", "kept"), [("trace-7", True), ("x" * 257, False), ("", False)])
+def test_id_of_the_header_stands_where_the_body_has_none(http, header, kept):
+    response = http.post("/v1/rank", json={"user_id": "u0", "candidates": ["i1"]}, headers={"X-Request-Id": header})
+    assert (response.json()["request_id"] == header) == kept
+    assert response.headers["x-request-id"] == response.json()["request_id"]
 
 
 @pytest.mark.parametrize(("body", "field"), [
@@ -80,16 +98,18 @@ def test_bad_request_is_a_400_that_names_the_field(http, body, field):
     response = http.post("/v1/rank", json=body)
     assert (response.status_code, response.json()["field"]) == (400, field)
     assert response.json()["error"].startswith(f"{field}: ")
+    assert response.headers["x-request-id"] == response.json()["request_id"] != ""
 
 
 def test_body_too_long_to_read_is_refused(http):
-    response = http.post("/v1/rank", content=b"[" * 3_000_000)
-    assert (response.status_code, response.json()["field"]) == (400, "body")
+    response = http.post("/v1/rank", content=b"[" * 5_000_000)
+    assert (response.status_code, response.json()["field"]) == (413, "body")
 
 
 def test_other_methods_and_paths_are_refused(http):
-    assert http.get("/v1/rank").status_code == 405
-    assert http.get("/v2/rank").status_code == 404
+    wrong_method, wrong_path = http.get("/v1/rank"), http.get("/v2/rank")
+    assert (wrong_method.status_code, wrong_method.json()["field"], wrong_method.headers["allow"]) == (405, "method", "POST")
+    assert (wrong_path.status_code, wrong_path.json()["field"]) == (404, "path")
 
 
 def test_unknown_user_and_items_are_answered(http):
@@ -99,7 +119,7 @@ def test_unknown_user_and_items_are_answered(http):
 
 
 def test_token_is_wanted_where_one_is_configured(api, server):
-    http = api(server, token="s3cret")
+    http = api(server, tokens=[ApiToken("s3cret")])
     body = {"user_id": "u0", "candidates": ["i1"]}
     for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}):
         response = http.post("/v1/rank", json=body, headers=header)
@@ -107,6 +127,58 @@ def test_token_is_wanted_where_one_is_configured(api, server):
         assert http.get("/v1/example", headers=header).status_code == 401
     assert http.post("/v1/rank", json=body, headers={"Authorization": "Bearer s3cret"}).status_code == 200
     assert http.get("/healthz").status_code == 200
+
+
+def test_old_token_is_taken_until_its_end_beside_the_new_one(api, server):
+    body = {"user_id": "u0", "candidates": ["i1"]}
+    tokens = [ApiToken("new"), ApiToken("old", NOW + timedelta(hours=1)), ApiToken("older", NOW)]
+    http = api(server, tokens=tokens)
+    answers = [http.post("/v1/rank", json=body, headers={"Authorization": f"Bearer {token.secret}"}) for token in tokens]
+    assert [answer.status_code for answer in answers] == [200, 200, 401]
+    assert "ended at 2026-01-01T00:00:00+00:00: use its successor" in answers[2].json()["error"]
+    assert answers[2].headers["www-authenticate"] == "Bearer"
+
+
+def test_request_is_a_record_with_everything_but_the_user(http, records):
+    http.post("/v1/rank", json={"user_id": "somebody", "candidates": ["i1", "i2"], "context": {"request_id": "r9"}})
+    http.post("/v1/rank", json={"user_id": "somebody", "candidates": []}, headers={"X-Request-Id": "r10"})
+    answered, refused = records
+    assert {name: answered[name] for name in ("event", "request_id", "status", "candidates", "model_version", "degraded")} == {
+        "event": "rank", "request_id": "r9", "status": 200, "candidates": 2, "model_version": VERSION, "degraded": ""}
+    assert set(answered["ms"]) == {"read", "assemble", "predict", "reply", "total"}
+    assert (refused["request_id"], refused["status"], refused["field"]) == ("r10", 400, "candidates")
+    assert "somebody" not in str(records)
+
+
+def test_fault_of_our_own_is_a_500_with_an_id_that_the_log_explains(http, store, records):
+    store.read_items = lambda ids: {}["bug"]
+    response = http.post("/v1/rank", json={"user_id": "u0", "candidates": ["i1"], "context": {"request_id": "r9"}})
+    assert (response.status_code, response.json()["request_id"]) == (500, "r9")
+    assert "KeyError: 'bug'" in records[0]["error"]
+    assert "bug" not in response.text
+
+
+def test_request_beyond_those_in_flight_is_refused_at_once_and_the_next_is_answered(api, server, store):
+    free, started, read_user = threading.Event(), threading.Semaphore(0), store.read_user
+
+    def held(user_id):
+        started.release()
+        assert free.wait(10)
+        return read_user(user_id)
+
+    store.read_user = held
+    body = {"user_id": "u0", "candidates": ["i1"]}
+    with api(server, threads=1, max_in_flight=2) as http, ThreadPoolExecutor(2) as callers:
+        accepted = [callers.submit(http.post, "/v1/rank", json=body) for _ in range(2)]
+        assert started.acquire(timeout=10)
+        while figures(http)["gatesid_rank_in_flight"] < 2:
+            time.sleep(0.01)
+        refused = http.post("/v1/rank", json=body)
+        free.set()
+        assert [answer.result(10).status_code for answer in accepted] == [200, 200]
+        assert http.post("/v1/rank", json=body).status_code == 200
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json()["error"] == "2 requests are in flight already: try again in 1 s"
 
 
 def test_health_and_readiness(http, api, serve, tmp_path):
