@@ -165,7 +165,8 @@ class RankingApi:
         return document(200, {"user_id": users[0] if users else "u1", "candidates": items or ["i1", "i2", "i3"]})
 
     async def openapi(self, request: Request) -> Response:
-        return document(200, openapi(self.service.max_candidates, bool(self.config.tokens)))
+        return document(200, openapi(
+            self.service.max_candidates, bool(self.config.tokens), self.service.clock.now_ms()))
 
     async def healthz(self, request: Request) -> Response:
         return document(200, {"status": "ok"})

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from features.spec import contract_hash
+from features.windows import MAX_FUTURE_MS
 from serving.ranking_reply import RankedItem, RankedReply
 from serving.ranking_request import RankRequest
 
@@ -38,11 +39,12 @@ REPLY = RankedReply(
     timings_ms={"read": 2.1, "assemble": 0.5, "predict": 4.2, "reply": 0.3, "total": 7.1})
 
 
-def openapi(max_candidates: int, needs_token: bool) -> dict[str, Any]:
-    """OpenAPI 3.1."""
+def openapi(max_candidates: int, needs_token: bool, now_ms: int) -> dict[str, Any]:
+    """OpenAPI 3.1, with the bounds that hold now."""
     _, schemas = msgspec.json.schema_components(
         [RankRequest, RankedReply, Refusal], ref_template="#/components/schemas/{name}")
     schemas["RankRequest"]["properties"]["candidates"]["maxItems"] = max_candidates
+    schemas["RankContext"]["properties"]["time"]["anyOf"][0]["maximum"] = now_ms + MAX_FUTURE_MS
 
     def content(schema: str, example: Any) -> dict[str, Any]:
         described = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": msgspec.to_builtins(example)}

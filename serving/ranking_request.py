@@ -27,7 +27,7 @@ Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern
 
 class RankContext(Struct, forbid_unknown_fields=True, frozen=True):
     request_id: Identifier | None = None
-    time: Annotated[int, Meta(ge=0, description=(
+    time: Annotated[float, Meta(ge=0, multiple_of=1, description=(  # float: 5.0 is as good an integer as 5 in JSON
         "integer milliseconds since the epoch, at most five minutes ahead of the clock; default: now"))] | None = None
 
 
@@ -39,7 +39,7 @@ class RankRequest(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def at_ms(self) -> int | None:
-        return self.context.time if self.context else None
+        return int(self.context.time) if self.context and self.context.time is not None else None
 
     @property
     def request_id(self) -> str | None:
@@ -99,7 +99,7 @@ def refusal(said: str, document: Any) -> RequestError:
     said, _, path = said.partition(" - at `$")
     path = path.removesuffix("`").removeprefix(".")
     if named := re.fullmatch(r"Object (contains unknown|missing required) field `(.*)`", said, re.DOTALL):
-        field = ".".join(filter(None, [path, printable(named[2])]))
+        field = ".".join(filter(None, [path, printable(named[2]) or '""']))
         fields = (RankContext if path else RankRequest).__struct_fields__
         unknown = named[1] == "contains unknown"
         said = f"is not a field; expected {', '.join(fields)}" if unknown else "expected a value, got nothing"

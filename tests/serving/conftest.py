@@ -139,6 +139,15 @@ class FakeStore:
 
 @pytest.fixture
 def store():
+    return filled_store()
+
+
+@pytest.fixture(scope="session")
+def make_store():
+    return filled_store
+
+
+def filled_store() -> FakeStore:
     """Items i0…i37 with a SID, a title, an age of n days and 10 n impressions; user u0 took i1, i2, i1."""
     day = 86_400_000
     items = {

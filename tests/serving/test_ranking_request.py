@@ -51,12 +51,14 @@ def test_whole_request_is_read():
     (good(context=[]), "context", "expected object | null, got array"),
     (good(context={"time": "now"}), "context.time", "got 'now'"),
     (good(context={"time": True}), "context.time", "got True"),
-    (good(context={"time": -1}), "context.time", "expected int >= 0; got -1"),
+    (good(context={"time": -1}), "context.time", "expected float >= 0.0; got -1"),
     (good(context={"time": 1.5}), "context.time", "got 1.5"),
+    (b'{"user_id": "u7", "candidates": ["i1"], "context": {"time": 1e999}}', "body", "out of range"),
     (good(context={"time": NOW_MS + 300_001}), "context.time", "now + 5 min"),
     (good(context={"time": 10**300}), "context.time", "now + 5 min"),
     (good(context={"request_id": 5}), "context.request_id", "got 5"),
     (good(context={"weather": "fine"}), "context.weather", "is not a field; expected request_id, time"),
+    ({"": 1}, '""', "is not a field"),
     (good(price=1), "price", "is not a field; expected user_id, candidates, context")])
 def test_refusal_names_the_field(document, field, says):
     with pytest.raises(RequestError) as caught:
