@@ -1,7 +1,9 @@
 """A tiny ranker, exported for real, and servers over it."""
 
 import os
+import shutil
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -142,11 +144,6 @@ def store():
     return filled_store()
 
 
-@pytest.fixture(scope="session")
-def make_store():
-    return filled_store
-
-
 def filled_store() -> FakeStore:
     """Items i0…i37 with a SID, a title, an age of n days and 10 n impressions; user u0 took i1, i2, i1."""
     day = 86_400_000
@@ -156,6 +153,33 @@ def filled_store() -> FakeStore:
         for n, item in enumerate(item_ids())
     }
     return FakeStore(items, {"u0": [("i1", NOW_MS - 3 * day), ("i2", NOW_MS - 2 * day), ("i1", NOW_MS - day)]})
+
+
+@pytest.fixture(scope="session")
+def serve_api(exported, serve, tmp_path_factory):
+    """serve_api(store, **config) -> within it, the address of a ranking API that answers from a real model and that store."""
+    from features.clock import FixedClock, from_ms
+    from serving.client import ModelClient
+    from serving.http_server import HttpServer
+    from serving.rank import RankingService
+    from serving.ranking_api import ApiConfig, RankingApi
+    from serving.served_model import ModelFollower
+
+    root = tmp_path_factory.mktemp("api") / "serving"
+    shutil.copytree(exported.model("tiny", 2026010101), root / "ranker" / "2026010101")
+
+    @contextmanager
+    def served(store, **config):
+        with serve(root) as models, ExitStack() as stack:
+            client = ModelClient(models.grpc_address, "ranker", 10_000)
+            stack.callback(client.close)
+            follower = ModelFollower(root / "ranker", client.answering_version)
+            service = RankingService(store, follower, client, FixedClock(from_ms(NOW_MS)), deadline_ms=10_000)
+            follower.follow()
+            api = RankingApi(service, ApiConfig(**config), lambda record: None)
+            yield "http://" + stack.enter_context(HttpServer(api.app(), "127.0.0.1", 0)).address
+
+    return served
 
 
 @pytest.fixture(scope="session")

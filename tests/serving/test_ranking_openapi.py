@@ -1,47 +1,15 @@
 """The ranking API over HTTP, met with requests that are made from its own OpenAPI document, good ones and bad ones."""
 
-import shutil
-from contextlib import contextmanager
-from datetime import UTC, datetime
-
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
-from features.clock import FixedClock
 from infra.settings.tokens import ApiToken
 
 pytestmark = pytest.mark.tf
 
-VERSION = 2026010101
 EXAMPLES = settings(max_examples=100, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@pytest.fixture(scope="module")
-def serve_api(exported, serve, make_store, tmp_path_factory):
-    """serve_api(**config) -> within it, the address of an API that answers from a real model."""
-    from serving.client import ModelClient
-    from serving.http_server import HttpServer
-    from serving.rank import RankingService
-    from serving.ranking_api import ApiConfig, RankingApi
-    from serving.served_model import ModelFollower
-
-    root = tmp_path_factory.mktemp("serving")
-    shutil.copytree(exported.model("tiny", VERSION), root / "ranker" / str(VERSION))
-
-    @contextmanager
-    def served(**config):
-        with serve(root) as models:
-            client = ModelClient(models.grpc_address, "ranker", 10_000)
-            follower = ModelFollower(root / "ranker", client.answering_version)
-            clock = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
-            service = RankingService(make_store(), follower, client, clock, deadline_ms=10_000)
-            with HttpServer(RankingApi(service, ApiConfig(**config), lambda record: None).app(), "127.0.0.1", 0) as http:
-                yield f"http://{http.address}"
-            client.close()
-
-    return served
 
 
 def operation(address):
@@ -49,10 +17,10 @@ def operation(address):
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_any_request_gets_what_the_document_says(serve_api, mode):
+def test_any_request_gets_what_the_document_says(serve_api, store, mode):
     """Good ones 200, bad ones a 4xx, each with a body of the documented schema; a refusal names a field."""
     met = []
-    with serve_api() as address:
+    with serve_api(store) as address:
         @EXAMPLES
         @given(operation(address).as_strategy(generation_mode=mode))
         def met_as_documented(case):
@@ -66,8 +34,8 @@ def test_any_request_gets_what_the_document_says(serve_api, mode):
     assert set(met) == ({200} if mode is GenerationMode.POSITIVE else {400})
 
 
-def test_without_its_token_no_request_is_answered(serve_api):
-    with serve_api(tokens=[ApiToken("s3cret")]) as address:
+def test_without_its_token_no_request_is_answered(serve_api, store):
+    with serve_api(store, tokens=[ApiToken("s3cret")]) as address:
         @EXAMPLES
         @given(operation(address).as_strategy())
         def refused(case):
@@ -76,11 +44,11 @@ def test_without_its_token_no_request_is_answered(serve_api):
         refused()
 
 
-def test_examples_of_the_document_are_of_its_schemas_and_of_the_kind_that_comes(serve_api):
+def test_examples_of_the_document_are_of_its_schemas_and_of_the_kind_that_comes(serve_api, store):
     import requests
     from jsonschema import Draft202012Validator
 
-    with serve_api() as address:
+    with serve_api(store) as address:
         document = requests.get(f"{address}/openapi.json", timeout=10).json()
         rank = document["paths"]["/v1/rank"]["post"]
         told = [rank["requestBody"], *rank["responses"].values()]
