@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -55,6 +56,12 @@ class Page:
     def said(self):
         return self.ask("document.getElementById('said').textContent")
 
+    def value(self, field):
+        return self.ask(f"document.getElementById({field!r})?.value")
+
+    def sees(self, field):
+        return bool(self.ask(f"document.getElementById({field!r})?.getClientRects().length"))
+
     def table(self):
         return self.ask("[...document.querySelectorAll('#ranked tbody tr')].map(r => [...r.cells].map(c => c.innerText))")
 
@@ -97,7 +104,7 @@ def test_typed_user_and_candidates_are_shown_ranked_with_titles_maturity_and_gat
 
     with serve_api(store) as address:
         page = browser(address)
-        wait_until(lambda: page.ask("document.getElementById('user').value") == "u0")  # the example of the API
+        wait_until(lambda: page.value("user") == "u0")  # the example of the API
         page.type("user", "u3")
         page.type("candidates", "i30, i2\ni7 i30")
         page.press_enter("user")
@@ -114,6 +121,10 @@ def test_typed_user_and_candidates_are_shown_ranked_with_titles_maturity_and_gat
         drawn = page.ask("[...document.querySelectorAll('.gate')].map("
                          "g => g.firstChild.getBoundingClientRect().width / g.getBoundingClientRect().width)")
         assert drawn == pytest.approx([item["semantic_weight"] for item in reply["items"]], abs=0.01)
+        maturity = page.ask("[...document.querySelectorAll('.seen')].map("
+                            "g => g.firstChild.getBoundingClientRect().width / g.getBoundingClientRect().width)")
+        assert maturity == pytest.approx([math.log10(1 + item["exposure_7d"]) / 4 for item in reply["items"]], abs=0.02)
+        assert not page.sees("token")
         assert page.said().startswith("tiny 2026010101, codebook cb-2026-01-01")
         assert page.faults == []
 
@@ -123,7 +134,7 @@ def test_title_that_is_markup_is_shown_as_text(browser, serve_api, store, wait_u
     store.items["i1"]["title"] = title
     with serve_api(store) as address:
         page = browser(address)
-        wait_until(lambda: page.ask("document.getElementById('user').value") == "u0")
+        wait_until(lambda: page.value("user") == "u0")
         page.type("candidates", "i1")
         page.press_enter("user")
         wait_until(lambda: page.table())
@@ -134,7 +145,7 @@ def test_title_that_is_markup_is_shown_as_text(browser, serve_api, store, wait_u
 def test_unknown_items_and_refusals_are_said(browser, serve_api, store, wait_until):
     with serve_api(store, max_in_flight=8) as address:
         page = browser(address)
-        wait_until(lambda: page.ask("document.getElementById('user').value") == "u0")
+        wait_until(lambda: page.value("user") == "u0")
         page.type("user", "nobody")
         page.type("candidates", "nothing")
         page.press_enter("user")
@@ -146,13 +157,13 @@ def test_unknown_items_and_refusals_are_said(browser, serve_api, store, wait_unt
         page.type("candidates", " ".join(f"i{n}" for n in range(1_001)))
         page.press_enter("user")
         wait_until(lambda: "candidates: expected array of length <= 1000" in page.said())
-        assert page.ask("document.getElementById('ranked').hidden")
+        assert not page.sees("ranked")
 
 
 def test_token_is_asked_for_where_one_is_configured(browser, serve_api, store, wait_until):
     with serve_api(store, tokens=[ApiToken("s3cret")]) as address:
         page = browser(address)
-        wait_until(lambda: not page.ask("document.getElementById('token-field').hidden"))
+        wait_until(lambda: page.sees("token"))
         page.type("token", "s3cret")
         page.type("user", "u0")
         page.type("candidates", "i1 i2")
