@@ -1,7 +1,7 @@
 """The pieces of work of a comparison, each of which can be killed and done again, and in which order they come.
 
     Fit     encoder, codebook and SIDs of a seed
-    Tune    a ranker of a preset at one point of the grid, over the tuning days
+    Tune    a main model of a preset at one point of the grid with one seed, over the tuning days
     Train   a ranker of a preset with one seed, over all days: what the table is made of
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from model.comparison.models import Models, quantiser_of
-from model.comparison.plan import TUNING_SEED, Run
+from model.comparison.models import Models, quantiser_of, tuned_as
+from model.comparison.plan import Run
 from model.config import GATESID
 
 
@@ -74,10 +74,11 @@ class Tune:
     preset: str
     ranker: str
     point: int
+    seed: int
 
     @property
     def name(self) -> str:
-        return f"tune-{self.preset}-{self.ranker}-{self.point}"
+        return f"tune-{self.preset}-{self.ranker}-{self.point}-s{self.seed}"
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -87,19 +88,19 @@ class Tune:
         return run.plan.tune_days
 
     def reached(self, run: Run) -> int:
-        folder = run.tuning(self.preset, self.ranker, self.point).with_suffix("")
+        folder = run.tuning(self.preset, self.ranker, self.point, self.seed).with_suffix("")
         return self.steps(run) if self.finished(run) else sum(1 for _ in folder.glob("predictions/*/[0-9]*.parquet"))
 
     def finished(self, run: Run) -> bool:
-        return run.tuning(self.preset, self.ranker, self.point).is_file()
+        return run.tuning(self.preset, self.ranker, self.point, self.seed).is_file()
 
     def needs(self, run: Run) -> list[Cell]:
-        return sids_needed(run, self.ranker, TUNING_SEED)
+        return sids_needed(run, self.ranker, self.seed)
 
     def work(self, run: Run) -> None:
         from model.comparison.work import tune
 
-        tune(run, self.preset, self.ranker, self.point)
+        tune(run, self.preset, self.ranker, self.point, self.seed)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def sids_needed(run: Run, ranker: str, seed: int) -> list[Cell]:
 
 
 def points(run: Run, preset: str, ranker: str) -> list[Cell]:
-    return [Tune(preset, ranker, n) for n in range(len(run.plan.rates))]
+    return [Tune(preset, tuned_as(ranker), n, seed)
+            for n in range(len(run.plan.rates)) for seed in run.plan.tuning_seeds]
 
 
 def in_order(run: Run, models: Models) -> list[Cell]:

@@ -231,7 +231,8 @@ def test_the_report_draws_a_comparison_as_it_was_written(finished, folder, resul
 def begun(home, **other):
     """A run of three days in a folder of its own."""
     versions = {"training_frame": 5, "item_index": 0, "user_index": 0, "semantic_ids": 0}
-    plan = Plan(**{"start": DAYS[0], "as_of": "2026-01-04", "tune_days": 0, "rates": (), "codebook": "cb-1", "sids_as_of": None,
+    plan = Plan(**{"start": DAYS[0], "as_of": "2026-01-04", "tune_days": 0, "rates": (), "tuning_seeds": (),
+                   "codebook": "cb-1", "sids_as_of": None,
                    "batch_size": 32, "labels": ("clicked", "ordered"), "versions": versions} | other)
     (home.home / "run").mkdir()
     return Run(plan, home, home.home / "run")

@@ -13,7 +13,7 @@ from infra.settings import load_settings
 from model import compare
 from model.comparison import cells, tuning
 from model.comparison.cells import Fit, Train, Tune, in_order
-from model.comparison.models import Models, quantiser_of, rankers_named, whole_of
+from model.comparison.models import Models, quantiser_of, rankers_named, tuned_as, whole_of
 from model.comparison.plan import Plan, Run
 from model.comparison.pool import work
 from model.config import ALL_RANKERS
@@ -26,6 +26,7 @@ TITLES = [f"{food} {size} {taste}" for food in FOODS for size in ("small", "larg
           for taste in ("plain", "organic", "spiced")]
 ABLATION = "gatesid_without_alignment"
 RATES = ((1e-3, 0.02), (1e-2, 0.2))
+TUNING_SEEDS = (1, 2)
 ASKED = ["--rankers", f"base,gatesid,{ABLATION}", "--seeds", "2", "--ablation-seeds", "1", "--tune-days", "4"]
 
 
@@ -60,9 +61,10 @@ def patched():
     from model.rqvae_config import RqVaeConfig
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GATESID_TRAINING__BATCH_SIZE", "32")
+        patch.setenv("GATESID_TRAINING__BATCH_SIZE", "128")  # more than a day has: nothing is compiled
         patch.setattr(compare, "run_cells", one_by_one)
         patch.setattr(compare, "RATES", RATES)
+        patch.setattr(compare, "TUNING_SEEDS", TUNING_SEEDS)
         patch.setattr(seed_sids, "ENCODER", EncoderTraining(steps=3))
         patch.setitem(seed_sids.PRESETS, "gatesid", RqVaeConfig(epochs=1))
         yield patch
@@ -110,12 +112,17 @@ def test_reported_days_are_those_after_the_tuning_days(result):
 def test_every_model_gets_the_point_with_the_lowest_log_loss_of_the_judged_days(folder, result):
     rates = json.loads((folder / "rates.json").read_text())
     assert rates == result["rates"]
-    assert set(rates["practical"]) == {"base", "gatesid", ABLATION}
-    for ranker, found in rates["practical"].items():
+    assert set(rates["practical"]) == {"base", "gatesid"}
+    for ranker in ("base", "gatesid", ABLATION):
+        found = rates["practical"][tuned_as(ranker)]
         assert [(point["dense_rate"], point["table_rate"]) for point in found["points"]] == list(RATES)
         best = min(found["points"], key=lambda point: point["log_loss"])
         assert found["chosen"] == [best["dense_rate"], best["table_rate"]]
-        assert all(point["days"] == [DAYS[1], DAYS[3]] and point["rows"] == 240 for point in found["points"])
+        for point in found["points"]:
+            assert [seed["seed"] for seed in point["seeds"]] == list(TUNING_SEEDS)
+            assert point["log_loss"] == np.mean([seed["log_loss"] for seed in point["seeds"]])
+            assert len({seed["log_loss"] for seed in point["seeds"]}) == len(TUNING_SEEDS)
+            assert all(seed["days"] == [DAYS[1], DAYS[3]] and seed["rows"] == 240 for seed in point["seeds"])
         for cell in result["presets"]["practical"]["cells"][ranker].values():
             training = cell["checkpoint"]["training"]
             assert [training["dense_rate"], training["table_rate"]] == found["chosen"]
@@ -229,7 +236,8 @@ def test_days_and_names_that_do_not_fit_are_refused(patched, layout, arguments, 
 
 
 def a_run(tmp_path, home=None, **other):
-    return Run(Plan(**{"start": DAYS[0], "as_of": "2026-01-10", "tune_days": 4, "rates": RATES, "codebook": None,
+    return Run(Plan(**{"start": DAYS[0], "as_of": "2026-01-10", "tune_days": 4, "rates": RATES,
+                       "tuning_seeds": TUNING_SEEDS, "codebook": None,
                        "sids_as_of": DAYS[4], "batch_size": 32, "labels": ("clicked",), "versions": {}} | other),
                home or Layout(tmp_path), tmp_path / "run")
 
@@ -244,8 +252,7 @@ def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(
     assert [cell for cell in ordered if isinstance(cell, Train)] == [
         Train("practical", ranker, seed) for seed in (1, 2) for ranker in ("base", "gatesid", "smile")] + [
         Train("practical", ABLATION, 1)]
-    assert ordered.index(Fit(2, "gatesid")) > ordered.index(Train("practical", "smile", 1))
-    assert sum(isinstance(cell, Tune) for cell in ordered) == 4 * len(RATES)
+    assert sum(isinstance(cell, Tune) for cell in ordered) == 3 * len(RATES) * len(TUNING_SEEDS)
 
 
 def test_points_that_diverged_lose_and_if_all_did_the_model_has_no_rates(tmp_path):
@@ -254,13 +261,14 @@ def test_points_that_diverged_lose_and_if_all_did_the_model_has_no_rates(tmp_pat
 
     def write(points):
         for n, point in enumerate(points):
-            file = run.tuning("practical", "base", n)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(point))
+            for seed, other in zip(TUNING_SEEDS, point, strict=True):
+                file = run.tuning("practical", "base", n, seed)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(found[n] | {"log_loss": other}))
 
-    write([found[0] | {"log_loss": 0.7}, found[1]])
+    write([(0.7, 0.7), (0.1, None)])
     assert tuning.chosen(run, "practical", "base") == RATES[0]
-    write(found)
+    write([(None, 0.7), (0.1, None)])
     with pytest.raises(DataError, match="no finite score at any of the rates"):
         tuning.chosen(run, "practical", "base")
 
@@ -274,10 +282,10 @@ def test_a_point_that_diverges_is_noted_as_such(patched, layout, tmp_path, monke
 
     monkeypatch.setattr(model.comparison.work, "train_days", diverging)
     run = a_run(tmp_path, codebook="cb-1")
-    run.tuning("practical", "base", 1).parent.mkdir(parents=True)
-    cells.Tune("practical", "base", 1).work(run)
-    assert json.loads(run.tuning("practical", "base", 1).read_text()) == {
-        "dense_rate": RATES[1][0], "table_rate": RATES[1][1], "log_loss": None, "auc": None}
+    run.tuning("practical", "base", 1, 2).parent.mkdir(parents=True)
+    cells.Tune("practical", "base", 1, 2).work(run)
+    assert json.loads(run.tuning("practical", "base", 1, 2).read_text()) == {
+        "seed": 2, "dense_rate": RATES[1][0], "table_rate": RATES[1][1], "log_loss": None, "auc": None}
 
 
 def test_all_names_every_ranker_and_each_ablation_knows_its_whole():
