@@ -148,13 +148,13 @@ def points(run: Run, preset: str, ranker: str) -> list[Cell]:
 
 
 def in_order(run: Run, models: Models) -> list[Cell]:
-    """Every cell once. Seed by seed and the main models first, so that a run cut short compares those on the seeds it has."""
+    """Every cell once. Preset by preset, the main models first and seed by seed, so that a run cut short compares those on the seeds it has."""
     return list(dict.fromkeys(wanted(run, models)))
 
 
 def wanted(run: Run, models: Models) -> Iterator[Cell]:
-    for group in (models.main(), models.ablations()):
-        for preset in models.presets:
+    for preset in models.presets:
+        for group in (models.main(), models.ablations()):
             for seed in range(1, models.seeds + 1):
                 for ranker in group:
                     if seed in models.seeds_of(ranker):
