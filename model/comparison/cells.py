@@ -148,7 +148,8 @@ def points(run: Run, preset: str, ranker: str) -> list[Cell]:
 
 
 def in_order(run: Run, models: Models) -> list[Cell]:
-    """Every cell once. Preset by preset, the main models first and seed by seed, so that a run cut short compares those on the seeds it has."""
+    """Every cell once. Preset by preset, the main models first and seed by seed, so that a run cut short compares those
+    on the seeds it has."""
     return list(dict.fromkeys(wanted(run, models)))
 
 
