@@ -14,6 +14,9 @@ from model.comparison.plan import Run
 from model.config import GATESID
 
 
+FIT = "sids"
+
+
 class Cell(Protocol):
     @property
     def name(self) -> str: ...
@@ -44,11 +47,11 @@ class Fit:
 
     @property
     def name(self) -> str:
-        return f"sids-{self.quantiser}-s{self.seed}"
+        return f"{FIT}-{self.quantiser}-s{self.seed}"
 
     @property
     def kind(self) -> tuple[str, ...]:
-        return ("sids", self.quantiser)
+        return (FIT, self.quantiser)
 
     def steps(self, run: Run) -> int:
         return 1
