@@ -149,7 +149,8 @@ def rates(result: Mapping[str, Any]) -> str:
         header = ["log-loss", *(f"{dense:g} / {of_tables:g}" for dense, of_tables in grid)]
         parts += [heading(f"Preset {preset}"), table(header, rows, kind="heat")]
     return section("Learning rates", paragraph(
-        f"Log-loss of CTR within the first {result['plan']['tune_days']} days, of which none is reported, mean of seeds "
+        f"Log-loss of CTR within the first {result['plan']['tune_days']} days, of which none is reported, of seed "
+        f"{result['plan']['tuning_seeds'][0]}, for the best few the mean of seeds "
         f"{', '.join(map(str, result['plan']['tuning_seeds']))}, by rate of dense weights / of id tables. "
         "Bold: chosen.", soft=True), *parts) if parts else ""
 

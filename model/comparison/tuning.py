@@ -1,10 +1,13 @@
-"""Which learning rates a model is compared with: the best of one grid, over several seeds, on days that are not reported.
+"""Which learning rates a model is compared with: the best of one grid, on days that are not reported.
+
+Two rounds: every point with one seed, and the best few of them with others too: what one seed likes best is chance in part.
 
 Judged by log-loss of CTR: it is what training minimises, every row of every user counts in it, and it is no figure the table
 ranks models by, so that tuning does not reach for the headline. AUC is kept beside it, for whoever would have chosen by that.
 """
 
 import json
+from math import inf
 from statistics import mean
 from typing import Any
 
@@ -19,6 +22,7 @@ from model.predictions import read_days
 # (dense_rate, table_rate), around TrainConfig's; the higher ones for large batches, which take fewer steps.
 RATES = ((2.5e-4, 0.005), (5e-4, 0.01), (1e-3, 0.02), (2e-3, 0.02), (1e-3, 0.05), (2e-3, 0.05), (5e-3, 0.1), (1e-2, 0.2))
 TUNING_SEEDS = (1, 2, 3)  # one seed's log-loss differs from another's by more than neighbouring rates do
+FINALISTS = 3  # points that come to the second round
 # The model is fresh on the first days: what is judged there is how fast it wakes up. At most a third of the days is skipped.
 FRESH_DAYS = 7
 
@@ -36,14 +40,26 @@ def figures(predictions: Layout, ranker: str, seed: int, days: list[str]) -> dic
             "log_loss": log_loss(labels, scores), "auc": auc(labels, scores)}
 
 
+def finalists(run: Run, preset: str, ranker: str) -> list[int]:
+    """The points that come to the second round, best first, by the first seed's log-loss. Those that diverged come last."""
+    first = run.plan.tuning_seeds[0]
+    losses = [read(run, preset, ranker, n, first)["log_loss"] for n in range(len(run.plan.rates))]
+    return sorted(range(len(losses)), key=lambda n: inf if losses[n] is None else losses[n])[:FINALISTS]
+
+
 def points(run: Run, preset: str, ranker: str) -> list[dict[str, Any]]:
-    """Every point of the grid: its rates, means over seeds (None where one came to no number), and its seeds' own figures."""
-    found = []
+    """Every point of the grid: its rates, means over its seeds (None where one came to no number), and its seeds' own figures,
+    one for the points that did not come to the second round."""
+    found, second = [], finalists(run, preset, ranker)
     for n, (dense_rate, table_rate) in enumerate(run.plan.rates):
-        seeds = [json.loads(run.tuning(preset, ranker, n, seed).read_text()) for seed in run.plan.tuning_seeds]
-        found.append({"dense_rate": dense_rate, "table_rate": table_rate, "seeds": seeds} | {
+        seeds = [read(run, preset, ranker, n, seed) for seed in run.plan.tuning_seeds[:None if n in second else 1]]
+        found.append({"dense_rate": dense_rate, "table_rate": table_rate, "finalist": n in second, "seeds": seeds} | {
             name: mean_or_none([seed[name] for seed in seeds]) for name in ("log_loss", "auc")})
     return found
+
+
+def read(run: Run, preset: str, ranker: str, point: int, seed: int) -> dict[str, Any]:
+    return json.loads(run.tuning(preset, ranker, point, seed).read_text())
 
 
 def mean_or_none(values: list[float | None]) -> float | None:
@@ -51,13 +67,13 @@ def mean_or_none(values: list[float | None]) -> float | None:
 
 
 def chosen(run: Run, preset: str, ranker: str) -> tuple[float, float] | None:
-    """(dense_rate, table_rate) with the lowest log-loss; None where nothing is tuned.
+    """(dense_rate, table_rate) of the finalist with the lowest mean log-loss; None where nothing is tuned.
 
-    Raises DataError: training came to no number at any point.
+    Raises DataError: every finalist came to no number with some seed.
     """
     if not run.plan.rates:
         return None
-    finite = [point for point in points(run, preset, tuned_as(ranker)) if point["log_loss"] is not None]
+    finite = [point for point in points(run, preset, tuned_as(ranker)) if point["finalist"] and point["log_loss"] is not None]
     if not finite:
         raise DataError(f"{tuned_as(ranker)} of preset {preset} came to no finite score at any of the rates {run.plan.rates}: "
                         "look at its logs, or tune on other rates")

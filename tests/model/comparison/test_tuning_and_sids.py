@@ -12,7 +12,7 @@ from features.layout import Layout
 from infra.settings import load_settings
 from model import compare
 from model.comparison import cells, tuning
-from model.comparison.cells import Fit, Train, Tune, in_order
+from model.comparison.cells import Fit, Retune, Train, Tune, in_order
 from model.comparison.models import Models, quantiser_of, rankers_named, tuned_as, whole_of
 from model.comparison.plan import Plan, Run
 from model.comparison.pool import work
@@ -65,6 +65,8 @@ def patched():
         patch.setattr(compare, "run_cells", one_by_one)
         patch.setattr(compare, "RATES", RATES)
         patch.setattr(compare, "TUNING_SEEDS", TUNING_SEEDS)
+        for module in (tuning, cells):
+            patch.setattr(module, "FINALISTS", 1)
         patch.setattr(seed_sids, "ENCODER", EncoderTraining(steps=3))
         patch.setitem(seed_sids.PRESETS, "gatesid", RqVaeConfig(epochs=1))
         yield patch
@@ -116,12 +118,14 @@ def test_every_model_gets_the_point_with_the_lowest_log_loss_of_the_judged_days(
     for ranker in ("base", "gatesid", ABLATION):
         found = rates["practical"][tuned_as(ranker)]
         assert [(point["dense_rate"], point["table_rate"]) for point in found["points"]] == list(RATES)
-        best = min(found["points"], key=lambda point: point["log_loss"])
+        assert [point["finalist"] for point in found["points"]].count(True) == 1
+        best = min(found["points"], key=lambda point: point["seeds"][0]["log_loss"])
+        assert best["finalist"]
         assert found["chosen"] == [best["dense_rate"], best["table_rate"]]
         for point in found["points"]:
-            assert [seed["seed"] for seed in point["seeds"]] == list(TUNING_SEEDS)
+            assert [seed["seed"] for seed in point["seeds"]] == list(TUNING_SEEDS if point["finalist"] else TUNING_SEEDS[:1])
             assert point["log_loss"] == np.mean([seed["log_loss"] for seed in point["seeds"]])
-            assert len({seed["log_loss"] for seed in point["seeds"]}) == len(TUNING_SEEDS)
+            assert len({seed["log_loss"] for seed in point["seeds"]}) == len(point["seeds"])
             assert all(seed["days"] == [DAYS[1], DAYS[3]] and seed["rows"] == 240 for seed in point["seeds"])
         for cell in result["presets"]["practical"]["cells"][ranker].values():
             training = cell["checkpoint"]["training"]
@@ -242,7 +246,7 @@ def a_run(tmp_path, home=None, **other):
                home or Layout(tmp_path), tmp_path / "run")
 
 
-def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(tmp_path):
+def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(patched, tmp_path):
     models = Models(("base", "gatesid", ABLATION, "smile"), ("practical",), seeds=2, ablation_seeds=1)
     run = a_run(tmp_path)
     ordered = in_order(run, models)
@@ -252,10 +256,12 @@ def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(
     assert [cell for cell in ordered if isinstance(cell, Train)] == [
         Train("practical", ranker, seed) for seed in (1, 2) for ranker in ("base", "gatesid", "smile")] + [
         Train("practical", ABLATION, 1)]
-    assert sum(isinstance(cell, Tune) for cell in ordered) == 3 * len(RATES) * len(TUNING_SEEDS)
+    assert sum(isinstance(cell, Tune) for cell in ordered) == 3 * len(RATES)
+    assert sum(isinstance(cell, Retune) for cell in ordered) == 3 * (len(TUNING_SEEDS) - 1)
 
 
-def test_points_that_diverged_lose_and_if_all_did_the_model_has_no_rates(tmp_path):
+def test_points_that_diverged_lose_and_if_all_did_the_model_has_no_rates(tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "FINALISTS", 2)
     run = a_run(tmp_path)
     found = [{"dense_rate": dense, "table_rate": table, "log_loss": None, "auc": None} for dense, table in RATES]
 
@@ -267,6 +273,9 @@ def test_points_that_diverged_lose_and_if_all_did_the_model_has_no_rates(tmp_pat
                 file.write_text(json.dumps(found[n] | {"log_loss": other}))
 
     write([(0.7, 0.7), (0.1, None)])
+    assert tuning.chosen(run, "practical", "base") == RATES[0]
+    write([(0.7, 0.7), (0.6, 0.9)])
+    assert tuning.finalists(run, "practical", "base") == [1, 0]
     assert tuning.chosen(run, "practical", "base") == RATES[0]
     write([(None, 0.7), (0.1, None)])
     with pytest.raises(DataError, match="no finite score at any of the rates"):
