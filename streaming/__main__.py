@@ -12,6 +12,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -50,14 +51,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.report import Report
     from streaming.role import Stop, run_role
 
-    config = config_from(settings)
+    config = replace(config_from(settings), instance=arguments.instance)
     stop = Stop()
     print(f"{arguments.role}: {config}", flush=True)
     metrics = settings.addresses.stream_metrics if arguments.metrics is None else arguments.metrics
     report = Report(config, arguments.role, None if metrics == "off" else metrics)
     broker = open_broker(config)
     make = {"maturity": maturity_role, "lake": lake_role, "catalog": catalog_role}[arguments.role]
-    run_role(config, make(config, settings, broker, report), report, stop, arguments.instance)
+    run_role(config, make(config, settings, broker, report), report, stop)
     broker.close()
     return 0
 

@@ -26,7 +26,8 @@ from streaming.config import StreamConfig
 from streaming.dead_letter import DeadLetters
 from streaming.decode_items import Item, decode_items
 from streaming.kafka_io import Records, TopicPart
-from streaming.report import Report
+from streaming.report import Report, say
+from streaming.valkey_store import incarnation
 
 LOOK_EVERY_S = 0.5
 CHUNK = 5_000
@@ -89,6 +90,7 @@ class CatalogRole:
         self.encoder: Encoder | None = None
         self.published: PublishedSids | None = None
         self.looked = -LOOK_EVERY_S
+        self.incarnation = incarnation(client)
         self.said = ""
         self.follow_live_codebook()
 
@@ -96,6 +98,7 @@ class CatalogRole:
         """From the beginning: the topic is compacted, and every push is idempotent."""
         for part in parts:
             self.positions[part], self.watermark[part] = 0, -1
+        self.incarnation = incarnation(self.client)
         return dict.fromkeys(parts)
 
     def on_revoked(self, parts: list[TopicPart]) -> None:
@@ -130,7 +133,7 @@ class CatalogRole:
         """Once, however often it is found again."""
         if line != self.said:
             self.said = line
-            print(line, flush=True)
+            say(line)
 
     def handle(self, part: TopicPart, records: Records) -> None:
         if part not in self.positions:
@@ -174,13 +177,15 @@ class CatalogRole:
         """Their contents; one that this codebook cannot take (a vector of another width, say) counts as none, and is told."""
         contents = [item.content for item in items]
         for place, why in encoder.faults(contents).items():
-            print(f"item {items[place].item_id} gets no SID: {why}", flush=True)
+            say(f"item {items[place].item_id} gets no SID: {why}")
             self.report.progress.outcomes.update(["not_encodable"])
             contents[place] = ItemContent(None, {})
         return contents
 
     def settle(self, idle: bool) -> dict[TopicPart, int | None]:
         if time.monotonic() - self.looked >= LOOK_EVERY_S:
+            if incarnation(self.client) != self.incarnation:  # it may have come back as an older copy of itself
+                return self.on_assigned(list(self.positions))
             before = self.version
             self.follow_live_codebook()
             if self.version != before:

@@ -76,6 +76,9 @@ class StateStore(Protocol):
     def clear(self, partition: int) -> None:
         """Forget the partition."""
 
+    def incarnation(self) -> str:
+        """Changes whenever the server may hold other contents than it did: it was restarted, or another one took over."""
+
 
 class MemoryStateStore:
     """The contract in a dictionary; several stores on one `shared` are several clients of one server."""
@@ -116,8 +119,10 @@ class MemoryStateStore:
     def clear(self, partition: int) -> None:
         self.shared.pop(partition, None)
 
+    def incarnation(self) -> str:
+        return str(id(self.shared))
+
 
 def fenced_message(partition: int, expected: int | None, found: int | None) -> str:
-    return (f"partition {partition} stands at offset {found}, this commit started from {expected}: another consumer has "
-            "taken over; "
-            "this one loads the state again")
+    return (f"partition {partition} stands at offset {found}, this commit started from {expected}: another consumer, or an "
+            "older copy of the store, has taken over; the state is loaded again")

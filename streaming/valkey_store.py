@@ -34,6 +34,11 @@ def connect(url: str) -> "redis.Redis":
     return client
 
 
+def incarnation(client: Any) -> str:
+    """Which run of the server this is."""
+    return str(client.info("server")["run_id"])
+
+
 class ValkeyStateStore:
     def __init__(self, client: "redis.Redis", group: str, identity: Identity) -> None:
         self.client: Any = client
@@ -94,3 +99,6 @@ class ValkeyStateStore:
     def clear(self, partition: int) -> None:
         names = [f"s:{name.decode()}" for name in self.client.smembers(self.key(partition, "names"))]
         self.client.delete(*(self.key(partition, name) for name in ["meta", "names", "outbox", *names]))
+
+    def incarnation(self) -> str:
+        return incarnation(self.client)
