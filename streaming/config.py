@@ -21,6 +21,7 @@ class StreamConfig:
     heartbeat_ms: int = 1_000  # silence of a partition after which its owner writes a heartbeat
     report_s: float = 10.0  # between progress lines
     instance: str | None = None  # static group membership: a restart under this name keeps its partitions
+    valkey_cluster: bool = False  # the URL names one node of a cluster
     events_topic: str = TOPIC_EVENTS
     catalog_topic: str = TOPIC_CATALOG
     dead_letters_topic: str = TOPIC_DEAD_LETTERS

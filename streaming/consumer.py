@@ -65,11 +65,11 @@ class MaturityRole:
         self.positions: dict[TopicPart, int] = {}
         self.fenced: set[int] = set()
         self.pushed = self.checked = time.monotonic()
-        self.incarnation = store.incarnation()
+        self.server_run = store.server().run
 
     def on_assigned(self, parts: list[TopicPart]) -> Mapping[TopicPart, int | None]:
         if not self.held:
-            self.incarnation = self.store.incarnation()
+            self.server_run = self.store.server().run
         return {part: self.load(part.partition) for part in parts}
 
     def on_revoked(self, parts: list[TopicPart]) -> None:
@@ -155,11 +155,16 @@ class MaturityRole:
         return again
 
     def check_store(self) -> None:
-        """Raises StoreRestarted: what was loaded may not be what the store now has."""
+        """Now and then: how much is kept. Raises StoreRestarted: what was loaded may not be what the store now has."""
         if time.monotonic() - self.checked >= CHECK_STORE_EVERY_S:
             self.checked = time.monotonic()
-            if self.store.incarnation() != self.incarnation:
+            server = self.store.server()
+            if server.run != self.server_run:
                 raise StoreRestarted("the state store was restarted: its state is loaded again")
+            held = self.held.values()
+            self.report.progress.state = {
+                "items": sum(len(h.state.item_ids) for h in held), "remembered_ids": sum(len(h.state.seen) for h in held),
+                "outbox_rows": sum(len(e.rows) for h in held for e in h.outbox.values()), "store_bytes": server.used_bytes}
 
     def push(self) -> None:
         """Everything in the outboxes, then forget it."""

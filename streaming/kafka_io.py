@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ class Records:
     time_ms: NDArray[np.int64]
     key: list[bytes | None]
     value: list[bytes | None]
+    headers: list[dict[str, bytes | None]] = field(default_factory=list)  # only where read_range read them
 
     def __len__(self) -> int:
         return len(self.value)
@@ -47,10 +48,10 @@ class Records:
         return int(self.offset[-1]) + 1
 
 
-def columns(records: Sequence[Any]) -> Records:
+def columns(records: Sequence[Any], with_headers: bool = False) -> Records:
     return Records(
         np.array([r.offset for r in records], np.int64), np.array([r.timestamp for r in records], np.int64),
-        [r.key for r in records], [r.value for r in records])
+        [r.key for r in records], [r.value for r in records], [dict(r.headers) for r in records] if with_headers else [])
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -280,7 +281,7 @@ class GroupConsumer(ConsumerRebalanceListener):
 
 
 def read_range(bootstrap: str, part: TopicPart, start: int, end: int) -> Iterable[Records]:
-    """The records of one partition in [start, end), outside any group."""
+    """The records of one partition in [start, end), with their headers, outside any group."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none",
                              max_poll_records=5_000, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
     try:
@@ -291,6 +292,6 @@ def read_range(bootstrap: str, part: TopicPart, start: int, end: int) -> Iterabl
             for records in consumer.poll(timeout_ms=1_000).values():
                 kept = [r for r in records if r.offset < end]
                 if kept:
-                    yield columns(kept)
+                    yield columns(kept, with_headers=True)
     finally:
         consumer.close()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import redis
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from streaming.dead_letter import DeadLetters
 from streaming.decode_items import Item, decode_items
 from streaming.kafka_io import Records, TopicPart
 from streaming.report import Report, say
-from streaming.valkey_store import incarnation
+from streaming.valkey_store import server_of
 
 LOOK_EVERY_S = 0.5
 CHUNK = 5_000
@@ -44,8 +43,8 @@ class Encoder(Protocol):
 class PublishedSids:
     """The SIDs of one codebook version: a hash in the state store, item → codes; the first one stays."""
 
-    def __init__(self, client: "redis.Redis", group: str, version: str) -> None:
-        self.client: Any = client
+    def __init__(self, client: Any, group: str, version: str) -> None:
+        self.client = client
         self.key = f"gatesid:{group}:sids:{version}"
 
     def known(self, item_ids: list[str]) -> dict[str, NDArray[np.int32]]:
@@ -77,7 +76,7 @@ class PublishedSids:
 class CatalogRole:
     name = "catalog"
 
-    def __init__(self, config: StreamConfig, client: "redis.Redis", online: Any, load_encoder: Callable[[Path], Encoder],
+    def __init__(self, config: StreamConfig, client: Any, online: Any, load_encoder: Callable[[Path], Encoder],
                  dead_letters: DeadLetters, report: Report, clock: Clock) -> None:
         self.config, self.client, self.online, self.load_encoder = config, client, online, load_encoder
         self.dead_letters, self.report, self.clock = dead_letters, report, clock
@@ -90,7 +89,7 @@ class CatalogRole:
         self.encoder: Encoder | None = None
         self.published: PublishedSids | None = None
         self.looked = -LOOK_EVERY_S
-        self.incarnation = incarnation(client)
+        self.server_run = server_of(client).run
         self.said = ""
         self.follow_live_codebook()
 
@@ -98,7 +97,7 @@ class CatalogRole:
         """From the beginning: the topic is compacted, and every push is idempotent."""
         for part in parts:
             self.positions[part], self.watermark[part] = 0, -1
-        self.incarnation = incarnation(self.client)
+        self.server_run = server_of(self.client).run
         return dict.fromkeys(parts)
 
     def on_revoked(self, parts: list[TopicPart]) -> None:
@@ -184,7 +183,7 @@ class CatalogRole:
 
     def settle(self, idle: bool) -> dict[TopicPart, int | None]:
         if time.monotonic() - self.looked >= LOOK_EVERY_S:
-            if incarnation(self.client) != self.incarnation:  # it may have come back as an older copy of itself
+            if server_of(self.client).run != self.server_run:  # it may have come back as an older copy of itself
                 return self.on_assigned(list(self.positions))
             before = self.version
             self.follow_live_codebook()

@@ -59,6 +59,14 @@ class StoredPartition:
     outbox: dict[int, bytes] = field(default_factory=dict)  # by the offset of the commit that put it there
 
 
+@dataclass(frozen=True)
+class Server:
+    """What answers for a store. Another run of it may hold other contents: it came back, or another one took over."""
+
+    run: str
+    used_bytes: int
+
+
 class StateStore(Protocol):
     def load(self, partition: int) -> StoredPartition | None:
         """The state, None if there is none. Raises StreamError: it belongs to another cluster, topic or setting."""
@@ -76,8 +84,8 @@ class StateStore(Protocol):
     def clear(self, partition: int) -> None:
         """Forget the partition."""
 
-    def incarnation(self) -> str:
-        """Changes whenever the server may hold other contents than it did: it was restarted, or another one took over."""
+    def server(self) -> Server:
+        """Who answers now."""
 
 
 class MemoryStateStore:
@@ -119,8 +127,8 @@ class MemoryStateStore:
     def clear(self, partition: int) -> None:
         self.shared.pop(partition, None)
 
-    def incarnation(self) -> str:
-        return str(id(self.shared))
+    def server(self) -> Server:
+        return Server("memory", 0)
 
 
 def fenced_message(partition: int, expected: int | None, found: int | None) -> str:

@@ -113,7 +113,6 @@ class World:
             config.catalog_topic: (config.partitions, {"cleanup.policy": "compact"}), config.dead_letters_topic: (1, {})})
         self.store = open_store(self.broker)
         self.consumers: dict[str, Consumer] = {}
-        self.ended: list[tuple[Consumer, int]] = []
         self.now_ms, self.sent = day_0_ms, 0
         self.recent: list[dict[str, Any]] = []
 
@@ -133,14 +132,15 @@ class World:
         os.kill(consumer.process.pid, sent)
         consumer.process.join(60)
         self.consumers.pop(f"{consumer.role}/{consumer.instance}", None)
-        self.ended.append((consumer, consumer.process.exitcode))
         return int(consumer.process.exitcode)
 
     def revive(self) -> None:
-        """Start again who died."""
+        """Start again who died. Raises StreamError: one that ends by itself, instead of being killed."""
         for consumer in list(self.consumers.values()):
-            if consumer.process.exitcode is not None:
-                self.ended.append((consumer, consumer.process.exitcode))
+            code = consumer.process.exitcode
+            if code is not None and code >= 0:
+                raise StreamError(f"{consumer.role}/{consumer.instance} ended with exit code {code}{self.told()}")
+            if code is not None:
                 self.start(consumer.role, consumer.instance)
 
     def wait(self, met: Callable[[], object], what: str) -> None:
@@ -153,8 +153,11 @@ class World:
         try:
             wait_until(asked, what)
         except StreamError as fault:
-            said = "".join(f"\n--- {name}\n{''.join(c.said[-12:])}" for name, c in self.consumers.items())
-            raise StreamError(f"{fault}{said}") from None
+            raise StreamError(f"{fault}{self.told()}") from None
+
+    def told(self) -> str:
+        """The last that each consumer said."""
+        return "".join(f"\n--- {name}\n{''.join(consumer.said[-12:])}" for name, consumer in self.consumers.items())
 
     def limit_files(self, pid: int, size: int) -> None:
         """From now on that process can write no file beyond `size` bytes: its disk is full (resource.RLIM_INFINITY: not)."""
