@@ -25,6 +25,9 @@ class FeatureStoreConfig:
     online_address: str  # host:port of a server that speaks Redis' protocol
     online_password: str | None = None
     offline_store: str = "duckdb"  # or spark
+    online_tls: bool = False
+    online_ca_file: str = ""  # certificates to trust; "" is the system's
+    online_cluster: bool = False  # the address is one node of a cluster
 
     def __post_init__(self) -> None:
         faults = []
@@ -42,16 +45,21 @@ class FeatureStoreConfig:
 
 def config_from(settings: Any) -> FeatureStoreConfig:
     """From anything that has the settings' attributes."""
-    return FeatureStoreConfig(settings.home, settings.addresses.valkey, settings.valkey_password, settings.feast.offline_store)
+    valkey = settings.valkey
+    return FeatureStoreConfig(settings.home, settings.addresses.valkey, settings.valkey_password, settings.feast.offline_store,
+                              valkey.tls, valkey.ca_file, valkey.cluster)
 
 
 def feast_environment(config: FeatureStoreConfig) -> dict[str, str]:
     """The variables that features/repo/feature_store.yaml names; Feast's own commands need them in the environment."""
-    secret = f",password={json.dumps(config.online_password)}" if config.online_password else ""
+    options = f",password={json.dumps(config.online_password)}" if config.online_password else ""
+    options += ",ssl=true" if config.online_tls else ""
+    options += f",ssl_ca_certs={json.dumps(config.online_ca_file)}" if config.online_tls and config.online_ca_file else ""
     return {
         "GATESID_FEAST_REGISTRY": str(config.registry),
         "GATESID_FEAST_OFFLINE": OFFLINE_STORES[config.offline_store],
-        "GATESID_FEAST_ONLINE": f"{config.online_address},socket_connect_timeout=1,socket_timeout=10,retry=null{secret}",
+        "GATESID_FEAST_REDIS": "redis_cluster" if config.online_cluster else "redis",
+        "GATESID_FEAST_ONLINE": f"{config.online_address},socket_connect_timeout=1,socket_timeout=10,retry=null{options}",
     }
 
 

@@ -56,10 +56,12 @@ class OnlineReader:
 
 def connect(config: FeatureStoreConfig) -> Any:
     """A client that tries again once, at once: a request has no time to wait for a store that is away."""
-    from redis import Redis
+    from redis import Redis, RedisCluster
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     host, port = config.online_address.rsplit(":", 1)
-    return Redis(host, int(port), password=config.online_password, socket_connect_timeout=1, socket_timeout=2,
-                 retry=Retry(NoBackoff(), 1))
+    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": config.online_ca_file or None} if config.online_tls else {}
+    return (RedisCluster if config.online_cluster else Redis)(
+        host=host, port=int(port), password=config.online_password, socket_connect_timeout=1, socket_timeout=2,
+        retry=Retry(NoBackoff(), 1), **tls)

@@ -6,12 +6,15 @@
     python -m streaming send                                  JSON lines from stdin into Kafka, live
     python -m streaming status                                lag and freshness
     python -m streaming verify --as-of D [--from D0]          published rows against the rebuild, row by row
+    python -m streaming dead-letters list|replay              what was refused and why; back into its topic after a fix
     python -m streaming watermark --at-least D                0 if the lake holds every event before D, else 1
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,8 +27,10 @@ from streaming.config import StreamConfig
 
 def config_from(settings: Settings) -> StreamConfig:
     stream = settings.stream
-    return StreamConfig(settings.home, settings.addresses.kafka, settings.valkey_url, stream.group, settings.kafka.partitions,
-                        stream.publish_interval_ms, batch_records=stream.batch_records, heartbeat_ms=stream.heartbeat_ms)
+    return StreamConfig(
+        settings.home, settings.addresses.kafka, settings.valkey_url, stream.group, settings.kafka.partitions,
+        stream.publish_interval_ms, batch_records=stream.batch_records, heartbeat_ms=stream.heartbeat_ms,
+        valkey_cluster=settings.valkey.cluster)
 
 
 def open_broker(config: StreamConfig) -> Any:
@@ -43,21 +48,21 @@ def open_store(config: StreamConfig, broker: Any) -> Any:
 
     identity = Identity(
         broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms, config.dedupe_horizon_ms)
-    return ValkeyStateStore(connect(config.valkey_url), config.group, identity)
+    return ValkeyStateStore(connect(config.valkey_url, config.valkey_cluster), config.group, identity)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.report import Report
     from streaming.role import Stop, run_role
 
-    config = config_from(settings)
+    config = replace(config_from(settings), instance=arguments.instance)
     stop = Stop()
     print(f"{arguments.role}: {config}", flush=True)
     metrics = settings.addresses.stream_metrics if arguments.metrics is None else arguments.metrics
     report = Report(config, arguments.role, None if metrics == "off" else metrics)
     broker = open_broker(config)
     make = {"maturity": maturity_role, "lake": lake_role, "catalog": catalog_role}[arguments.role]
-    run_role(config, make(config, settings, broker, report), report, stop, arguments.instance)
+    run_role(config, make(config, settings, broker, report), report, stop)
     broker.close()
     return 0
 
@@ -101,7 +106,8 @@ def catalog_role(config: StreamConfig, settings: Settings, broker: Any, report: 
     online = OnlineFeatures(feature_config(settings))
     _ = online.store
     letters = DeadLetters(Producer(config.bootstrap), config.dead_letters_topic)
-    return CatalogRole(config, connect(config.valkey_url), online, ContentEncoder.load, letters, report, SystemClock())
+    client = connect(config.valkey_url, config.valkey_cluster)
+    return CatalogRole(config, client, online, ContentEncoder.load, letters, report, SystemClock())
 
 
 def seed(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -176,6 +182,37 @@ def watermark(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0 if complete else 1
 
 
+def dead_letters(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.letters import read_letters
+
+    config = config_from(settings)
+    broker = open_broker(config)
+    letters = read_letters(config, broker)
+    if arguments.action == "replay":
+        return replay_letters(arguments, config, broker, letters)
+    chosen = letters.of(arguments.reason)
+    for letter in chosen if arguments.limit is None else chosen[-arguments.limit:]:
+        tell(json.dumps(letter.as_json(), ensure_ascii=False) if arguments.json else letter.line())
+    print(letters.summary(), file=sys.stderr if arguments.json else sys.stdout)
+    return 0
+
+
+def replay_letters(arguments: argparse.Namespace, config: StreamConfig, broker: Any, letters: Any) -> int:
+    """1 if some of the letters chosen would be refused again."""
+    from streaming.kafka_io import Producer
+    from streaming.letters import read_edited, replay
+
+    edited = {} if arguments.edited is None else read_edited(arguments.edited, letters)
+    chosen = [letters.waiting[name] for name in edited] if edited else letters.of(arguments.reason)
+    producer = Producer(config.bootstrap)
+    done = replay(config, broker, producer, chosen, edited, SystemClock())
+    producer.close()
+    for line in done.refused:
+        tell(line)
+    print(f"{done.sent:,} records sent again, {len(done.refused):,} would be refused again and stay")
+    return 1 if done.refused else 0
+
+
 def tell(line: str) -> None:
     print(line, flush=True)
 
@@ -217,6 +254,14 @@ def build_parser() -> argparse.ArgumentParser:
                              "differ", verify)
     made.add_argument("--from", dest="start", type=day, help="first day (default: the day before --as-of)")
     made.add_argument("--as-of", type=day, required=True)
+    made = command("dead-letters", "List the records that were refused, or send them to their topic again after a fix; "
+                                   "a letter is replayed once, and an event counts once", dead_letters)
+    made.add_argument("action", choices=("list", "replay"))
+    made.add_argument("--reason", action="append", default=[], help="only letters with this reason; repeatable")
+    made.add_argument("--limit", type=int, help="list: the newest N alone")
+    made.add_argument("--json", action="store_true", help="list: one JSON object a line, to be edited and given to replay")
+    made.add_argument("--edited", type=argparse.FileType("rb"), metavar="FILE",
+                      help="replay: these letters, with the values in FILE (- for stdin), lines as `list --json` prints them")
     made = command("watermark", "Exit code 0 if the lake holds every event before a day, else 1", watermark)
     made.add_argument("--at-least", type=day, required=True)
     return parser

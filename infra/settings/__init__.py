@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from features.errors import ConfigError
 from features.layout import Layout
@@ -25,6 +26,7 @@ from features.windows import HOUR_MS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PREFIX = "GATESID_"
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class KafkaSettings:
     partitions: int  # of `events` and of `catalog` alike
     replication: int
     heap_mb: int
+
+
+@dataclass(frozen=True)
+class ValkeySettings:
+    tls: bool
+    ca_file: str  # certificates to trust; "" is the system's
+    cluster: bool  # the address is one node of a cluster
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,7 @@ class Settings:
     network: NetworkSettings
     ports: PortSettings
     kafka: KafkaSettings
+    valkey: ValkeySettings
     stream: StreamSettings
     spark: SparkSettings
     feast: FeastSettings
@@ -149,8 +159,9 @@ class Settings:
 
     @property
     def valkey_url(self) -> str:
-        secret = f":{self.valkey_password}@" if self.valkey_password else ""
-        return f"redis://{secret}{self.addresses.valkey}"
+        secret = f":{quote(self.valkey_password, safe='')}@" if self.valkey_password else ""
+        trusted = f"?ssl_ca_certs={quote(self.valkey.ca_file)}" if self.valkey.tls and self.valkey.ca_file else ""
+        return f"redis{'s' if self.valkey.tls else ''}://{secret}{self.addresses.valkey}{trusted}"
 
     def public(self) -> dict[str, Any]:
         """Every value but the secrets: for manifests and the start of a process's log."""
@@ -159,9 +170,9 @@ class Settings:
 
 
 SECTIONS = {
-    "network": NetworkSettings, "ports": PortSettings, "kafka": KafkaSettings, "stream": StreamSettings, "spark": SparkSettings,
-    "feast": FeastSettings, "data": DataSettings, "training": TrainingSettings, "codebook": CodebookSettings,
-    "serving": ServingSettings, "airflow": AirflowSettings,
+    "network": NetworkSettings, "ports": PortSettings, "kafka": KafkaSettings, "valkey": ValkeySettings,
+    "stream": StreamSettings, "spark": SparkSettings, "feast": FeastSettings, "data": DataSettings,
+    "training": TrainingSettings, "codebook": CodebookSettings, "serving": ServingSettings, "airflow": AirflowSettings,
 }
 
 
@@ -207,8 +218,8 @@ def override(values: dict[str, Any], environ: Mapping[str, str], faults: list[st
             continue
         kind = type(values[section][key])
         try:
-            values[section][key] = kind(text)
-        except ValueError:
+            values[section][key] = TRUTH[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
             faults.append(f"{name} expects {kind.__name__}, got {text!r}")
 
 

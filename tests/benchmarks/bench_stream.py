@@ -110,7 +110,7 @@ def consume(config: StreamConfig, online, total: int, profile: bool) -> float:
     assert report.progress.records == total, report.progress
     ids, used = report.progress.outcomes["counted"], client.info("memory")["used_memory"]
     active = sum(len(held.state.item_ids) for held in role.held.values())
-    print(f"{report.progress.pushed_rows:,} rows published; {active:,} items; Valkey holds {used / 1e6:.0f} MB, "
+    print(f"{report.progress.pushed['item_maturity']:,} rows published; {active:,} items; Valkey holds {used / 1e6:.0f} MB, "
           f"{used / ids:.0f} bytes an event")
     broker.close()
     return total / took
