@@ -96,10 +96,10 @@ def test_rank_logs_an_answered_request_once(store, model, log):
     from serving.fault import ServingFault
     from serving.rank import RankingService
 
-    def answer(inputs, version):
-        return SimpleNamespace(version=version, outputs={"ctr": np.zeros(len(inputs["item_row"]))})
+    def answer(inputs, *_):
+        return SimpleNamespace(version=1, outputs={"ctr": np.zeros(len(inputs["item_row"]))})
 
-    def refuse(inputs, version):
+    def refuse(*_):
         raise ServingFault("UNAVAILABLE", "away")
     with log() as kept:
         for name, predict in (("good", answer), ("bad", refuse)):
