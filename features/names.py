@@ -16,6 +16,7 @@ TABLE_CO_CLICK_PAIRS = "co_click_pairs"
 TABLE_ITEM_VECTORS = "item_vectors"
 TABLE_SEMANTIC_IDS = "semantic_ids"
 TABLE_TRAINING_FRAME = "training_frame"
+TABLE_SERVED_FEATURES = "served_features"
 TABLE_ITEM_INDEX = "item_index"
 TABLE_USER_INDEX = "user_index"
 

@@ -22,6 +22,7 @@ from serving.assemble import Assembled, FeatureReader, OnlineRows, age_in_days, 
 from serving.client import Prediction
 from serving.fallback import smoothed_ctr
 from serving.fault import INTERNAL, NOT_FOUND, ServingFault
+from serving.served_log import Served, ServedLog
 from serving.served_model import ModelFollower, ServedModel
 from serving.signature import CTCVR, CTR, SEMANTIC_WEIGHT, Tensors
 
@@ -89,9 +90,9 @@ class RankingService:
 
     def __init__(
         self, reader: FeatureReader, follower: ModelFollower, predictor: Predictor, clock: Clock | None = None,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex, served_log: ServedLog | None = None,
     ) -> None:
-        self.reader, self.follower, self.predictor = reader, follower, predictor
+        self.reader, self.follower, self.predictor, self.served_log = reader, follower, predictor, served_log
         self.clock, self.new_id = clock or SystemClock(), new_id
 
     def rank(
@@ -99,7 +100,8 @@ class RankingService:
     ) -> RankedReply:
         """Order the candidates for the user as of `at` (default: now). A candidate given twice is answered once."""
         watch = Stopwatch()
-        at_ms = self.clock.now_ms() if at is None else to_ms(at)
+        request_id, now_ms = request_id or self.new_id(), self.clock.now_ms()
+        at_ms = now_ms if at is None else to_ms(at)
         rows = read_rows(self.reader, user_id, list(dict.fromkeys(candidates)), at_ms)
         watch.lap("read")
         model, assembled, prediction, fault = self.predict(rows, watch)
@@ -109,12 +111,14 @@ class RankingService:
         else:
             outputs = prediction.outputs
         items = ranked_items(rows, assembled, outputs)
+        reasons = [fault] * bool(fault) + [f"feature store: {rows.store_fault}"] * bool(rows.store_fault)
+        if self.served_log and model and assembled:
+            self.served_log.add(Served(request_id, now_ms, model, rows, assembled, "; ".join(reasons)))
         watch.lap("reply")
         watch.timings["total"] = round((time.perf_counter() - watch.started) * 1000, 3)
-        reasons = [fault] * bool(fault) + [f"feature store: {rows.store_fault}"] * bool(rows.store_fault)
         answered = model if prediction is not None else None
         return RankedReply(
-            request_id=request_id or self.new_id(), user_id=user_id, at=from_ms(at_ms).isoformat(timespec="milliseconds"),
+            request_id=request_id, user_id=user_id, at=from_ms(at_ms).isoformat(timespec="milliseconds"),
             model_version=answered.version if answered else None, ranker=answered.ranker if answered else None,
             codebook_version=answered.codebook_version if answered else None, contract_hash=contract_hash(),
             degraded="; ".join(reasons), user_defaults=list(assembled.user_defaults) if assembled else [],

@@ -28,6 +28,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from features.errors import ArtefactError, GatesidError, RequestError
+from features.names import TABLE_SERVED_FEATURES
 from features.retrieval import OnlineFeatures, config_from
 from infra.settings import load_settings
 from serving.client import ModelClient
@@ -37,6 +38,7 @@ from serving.process import log, port_of, wait_for_signal
 from serving.rank import RankingService
 from serving.ranking_metrics import RankingMetrics
 from serving.ranking_request import MAX_BODY_BYTES, RankRequest, parse_request
+from serving.served_log import ServedLog
 from serving.served_model import ModelFollower
 
 PAGE = Path(__file__).parent / "ranking_page.html"
@@ -169,11 +171,14 @@ def main(argv: list[str] | None = None) -> int:
         name = settings.serving.model_name
         client = ModelClient(settings.addresses.model_grpc, name, settings.serving.deadline_ms)
         follower = ModelFollower(settings.layout.serving / name, client.answering_version)
-        service = RankingService(OnlineFeatures(config_from(settings)), follower, client)
-        api = RankingApi(service, ApiConfig(settings.serving.max_candidates, settings.api_token))
-        warm_up(service)
+        reader = OnlineFeatures(config_from(settings))
+        served_log = ServedLog(settings.layout.table(TABLE_SERVED_FEATURES), settings.serving.logged_share)
+        api = RankingApi(RankingService(reader, follower, client, served_log=served_log),
+                         ApiConfig(settings.serving.max_candidates, settings.api_token))
+        api.metrics.registry.register(served_log.requests)
+        warm_up(RankingService(reader, follower, client))
         threading.Thread(target=keep_following, args=(follower, stop), daemon=True).start()
-        with HttpServer(api.app(), settings.network.host, port_of(settings.addresses.ranking_api)) as server:
+        with served_log, HttpServer(api.app(), settings.network.host, port_of(settings.addresses.ranking_api)) as server:
             log(f"ready: http://{server.address}, model server {settings.addresses.model_grpc}")
             wait_for_signal()
             log("stopping")

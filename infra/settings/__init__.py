@@ -108,6 +108,7 @@ class ServingSettings:
     model_name: str
     deadline_ms: int
     max_candidates: int
+    logged_share: float  # of the requests whose features are logged, by a hash of the request id
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,7 @@ RULES = (
     ("training", lambda s: s.report_days > 0, "report_days must be positive"),
     ("codebook", lambda s: min(s.levels, s.codes, s.width) > 0, "levels, codes and width must be positive"),
     ("serving", lambda s: s.deadline_ms > 0 and s.max_candidates > 0, "deadline_ms and max_candidates must be positive"),
+    ("serving", lambda s: 0 <= s.logged_share <= 1, "logged_share must be in [0, 1]"),
     ("airflow", lambda s: s.parallelism > 0, "parallelism must be positive"),
 )
 

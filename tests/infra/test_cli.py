@@ -18,8 +18,9 @@ VERBS = [
     ("data", "prepare"), ("data", "validate"), ("demo",), ("up",), ("down",), ("status",),
     ("stream", "run"), ("stream", "status"), ("stream", "verify"), ("stream", "replay"), ("stream", "seed"),
     ("codebooks", "list"), ("codebooks", "show"), ("codebooks", "diff"), ("codebooks", "publish"), ("codebooks", "retire"),
+    ("features", "audit"),
     ("train",), ("evaluate",), ("compare",), ("export",), ("promote",), ("serve",), ("rank",), ("report",)]
-GROUPS = ("data", "stream", "codebooks")
+GROUPS = ("data", "stream", "codebooks", "features")
 HEAVY = ("numpy", "pandas", "pyarrow", "tensorflow", "pyspark", "feast", "kafka", "airflow", "redis", "great_expectations")
 
 
