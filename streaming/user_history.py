@@ -9,10 +9,10 @@ A push carries a version taken from one counter *after* the write and *before* t
 larger version has read everything that the other's writer wrote.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
-
-import redis
 
 from features.spec import HISTORY_KEPT
 from streaming.decode import IMPRESSION_KIND, Events
@@ -27,8 +27,8 @@ CHUNK = 2_000
 
 
 class UserHistories:
-    def __init__(self, client: "redis.Redis", group: str, kept: int = HISTORY_KEPT) -> None:
-        self.client: Any = client
+    def __init__(self, client: Any, group: str, kept: int = HISTORY_KEPT) -> None:
+        self.client = client
         self.group = group
         self.kept = kept
         self.next_version = client.register_script(NEXT_VERSION)
@@ -55,6 +55,17 @@ class UserHistories:
                 pipe.execute()
         pipe.execute()
 
+    def everything(self) -> Iterator[tuple[str, dict[bytes, int]]]:
+        """Every user's takes, {member: event time}, as `add` takes them."""
+        prefix = self.key("")
+        keys = self.client.scan_iter(match=escape(prefix) + b"*", count=CHUNK)
+        for some in batched(set(keys), CHUNK):
+            pipe = self.client.pipeline(transaction=False)
+            for key in some:
+                pipe.zrange(key, 0, -1, withscores=True)
+            for key, takes in zip(some, pipe.execute(), strict=True):
+                yield key.removeprefix(prefix).decode(), {member: int(time) for member, time in takes}
+
     def read(self, user_ids: Sequence[str], now_ms: int) -> tuple[int, list[list[str]], list[list[int]]]:
         """(version, items per user, event times per user), oldest first, by (time, event_id)."""
         version = int(self.next_version(keys=[f"gatesid:{self.group}:takes-version"], args=[now_ms]))
@@ -64,3 +75,14 @@ class UserHistories:
         found = pipe.execute()
         items = [[member.split(SEPARATOR, 1)[1].decode() for member, _ in takes] for takes in found]
         return version, items, [[int(time) for _, time in takes] for takes in found]
+
+
+def escape(text: bytes) -> bytes:
+    """`text` as a glob pattern that matches it alone."""
+    return re.sub(rb"([*?\[\]\\^])", rb"\\\1", text)
+
+
+def batched(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    waiting = iter(keys)
+    while some := list(islice(waiting, size)):
+        yield some

@@ -29,12 +29,12 @@ from infra import valkey
 from infra.broker import prepare_broker
 from infra.ports import free_port
 from infra.settings import CHECKOUT, load_settings
-from streaming.__main__ import config_from, open_store
 from streaming.failure_matrix.cases import CASES, Case
 from streaming.failure_matrix.judge import Row, Truth, truth_of
 from streaming.failure_matrix.world import Server, World
 from streaming.kafka_io import Broker
 from streaming.verify import COLUMNS, Verdict, compare, read_days, verify
+from streaming.wiring import config_from, open_store
 
 BATCH_RECORDS = 200  # small batches: many moments to die at
 HOST = "127.0.0.1"

@@ -87,8 +87,9 @@ class Consumer:
             pipe.close()
             self.said.extend(lines)
 
-    def heard(self, text: str) -> bool:
-        return any(text in line for line in self.said)
+    def heard(self, text: str, since: int = 0) -> bool:
+        """Whether it said so after its first `since` lines."""
+        return any(text in line for line in self.said[since:])
 
 
 def wait_until(met: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
