@@ -5,7 +5,9 @@ number that was used: whoever appends first reads the number on the same handle,
 raised it since.
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from features.errors import SchemaError
 from features.events import TIMESTAMP, Column
 from features.names import CLICK_7D, DS, EXPOSURE_7D, ITEM_ID, TICK
 
+COMPACT_EVERY_S = 1_800.0
 ARROW = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), TIMESTAMP: pa.timestamp("us", tz="UTC"),
          "list<element: float>": pa.list_(pa.field("element", pa.float32()))}
 MATURITY_COLUMNS = (
@@ -42,6 +45,8 @@ class LakeTable:
         if not DeltaTable.is_deltatable(str(path)):
             DeltaTable.create(str(path), self.schema, mode="ignore", partition_by=list(partition_by))
         self.table = DeltaTable(str(path))
+        self.small: set[str] = set()  # the days that were appended to since they were compacted
+        self.compacted = time.monotonic()
         found = pa.schema(self.table.schema().to_arrow())
         if found.names != self.schema.names:
             raise SchemaError(f"the lake's table {path} has the columns {found.names}, expected {self.schema.names}: move "
@@ -61,7 +66,20 @@ class LakeTable:
         except CommitFailedError:
             self.refresh()
             return False
+        if DS in rows.column_names:
+            self.small.update(rows[DS].unique().to_pylist())
         return True
+
+    def tidy(self) -> None:
+        """Now and then rewrite the small files of the days appended to as few large ones. Readers see the old or the new."""
+        if time.monotonic() - self.compacted < COMPACT_EVERY_S:
+            return
+        self.compacted = time.monotonic()
+        for day in sorted(self.small):
+            with suppress(CommitFailedError):  # another consumer was as tidy
+                self.table.optimize.compact(partition_filters=[(DS, "=", day)])
+            self.refresh()
+        self.small.clear()
 
     def rows(self, columns: Mapping[str, Any]) -> pa.Table:
         """A table of this schema from columns by name."""

@@ -45,7 +45,7 @@ def maturity_role(config: StreamConfig, settings: Any, broker: Any, report: Any)
 
     store, producer = open_store(config, broker), Producer(config.bootstrap)
     online = OnlineFeatures(feature_config(settings))
-    _ = online.store  # no registry: refuse now, not at the first push
+    online.check()  # refuse now, not at the first push
     feast = FeastPushSink(online)
     log = LakeSink(config.layout.table(TABLE_MATURITY_LOG), config.group, config.events_topic)
     return MaturityRole(
@@ -70,7 +70,7 @@ def catalog_role(config: StreamConfig, settings: Any, broker: Any, report: Any) 
     from streaming.valkey_store import connect
 
     online = OnlineFeatures(feature_config(settings))
-    _ = online.store
+    online.check()
     letters = DeadLetters(Producer(config.bootstrap), config.dead_letters_topic)
     client = connect(config.valkey_url, config.valkey_cluster)
     return CatalogRole(config, client, online, ContentEncoder.load, letters, report, SystemClock())

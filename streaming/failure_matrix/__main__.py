@@ -101,12 +101,10 @@ def online_features() -> Any:
 
 def play(world: World, name: str, work: Case, events: int) -> Result:
     began, day = time.monotonic(), from_ms(world.now_ms).date()
-    for role in ("maturity", "lake"):
-        if f"{role}/a" not in world.consumers:
-            world.start(role)
+    world.start_missing()
     saw = work(world, world.day(events))
     world.close_day()
-    world.revive()
+    world.start_missing()
     world.wait(world.caught_up, f"caught up after: {name}")
     result = Result(name, saw, time.monotonic() - began, day)
     print(f"{day}  {result.seconds:5.1f} s  {name}: {saw}", flush=True)

@@ -135,6 +135,12 @@ class World:
         self.consumers.pop(f"{consumer.role}/{consumer.instance}", None)
         return int(consumer.process.exitcode)
 
+    def start_missing(self) -> None:
+        """Let there be a maturity and a lake consumer `a`."""
+        for role in ("maturity", "lake"):
+            if f"{role}/a" not in self.consumers:
+                self.start(role)
+
     def revive(self) -> None:
         """Start again who died. Raises StreamError: one that ends by itself, instead of being killed."""
         for consumer in list(self.consumers.values()):
