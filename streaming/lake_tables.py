@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
@@ -95,8 +96,8 @@ def as_arrow(values: Any, kind: pa.DataType) -> pa.Array:
 
 def day_of(times_ms: Any) -> pa.Array:
     """The UTC day "YYYY-MM-DD" of each time."""
-    days = times_ms.astype("datetime64[ms]").astype("datetime64[D]").astype(str)
-    return pa.array(days.tolist(), pa.string())
+    days, which = np.unique(times_ms.astype("datetime64[ms]").astype("datetime64[D]"), return_inverse=True)
+    return pa.array(days.astype(str).tolist(), pa.string()).take(pa.array(which))
 
 
 def read_transaction(path: Path, app: str) -> int | None:

@@ -3,7 +3,7 @@ event time.
 
 Events are keyed by item, so several consumers write one user's set. Every command is idempotent and they commute: adding
 what is there changes nothing, and what was trimmed can never be among the newest again. So the set may be written before
-the batch is committed, and again after a crash.
+the batch is committed, and again after a crash. It is trimmed when it is read, which follows every write.
 
 A push carries a version taken from one counter *after* the write and *before* the read: of two pushes the one with the
 larger version has read everything that the other's writer wrote.
@@ -50,7 +50,6 @@ class UserHistories:
         pipe = self.client.pipeline(transaction=False)
         for number, (user, members) in enumerate(takes, 1):
             pipe.zadd(self.key(user), members, nx=True)
-            pipe.zremrangebyrank(self.key(user), 0, -self.kept - 1)
             if number % CHUNK == 0:
                 pipe.execute()
         pipe.execute()
@@ -73,8 +72,18 @@ class UserHistories:
         for user in user_ids:
             pipe.zrange(self.key(user), 0, -1, withscores=True)
         found = pipe.execute()
+        self.trim(user_ids, found)
+        found = [takes[-self.kept:] for takes in found]
         items = [[member.split(SEPARATOR, 1)[1].decode() for member, _ in takes] for takes in found]
         return version, items, [[int(time) for _, time in takes] for takes in found]
+
+    def trim(self, user_ids: Sequence[str], found: list[list[tuple[bytes, float]]]) -> None:
+        """Drop what is too old from the sets that were found to be long."""
+        pipe = self.client.pipeline(transaction=False)
+        for user, takes in zip(user_ids, found, strict=True):
+            if len(takes) > self.kept:
+                pipe.zremrangebyrank(self.key(user), 0, -self.kept - 1)
+        pipe.execute()
 
 
 def escape(text: bytes) -> bytes:

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from features.clock import MS_PER_DAY
-from features.errors import StreamError
+from features.errors import EnvironmentFault, StreamError
 from features.events import CLICK, IMPRESSION, ORDER
 from streaming.config import StreamConfig
 from streaming.failure_matrix.victim import IMPORTS, Switch, consume
@@ -142,10 +142,10 @@ class World:
                 self.start(role)
 
     def revive(self) -> None:
-        """Start again who died. Raises StreamError: one that ends by itself, instead of being killed."""
+        """Start again who died, or found nobody to talk to. Raises StreamError: one ended for another reason."""
         for consumer in list(self.consumers.values()):
             code = consumer.process.exitcode
-            if code is not None and code >= 0:
+            if code is not None and code >= 0 and code != EnvironmentFault.exit_code:
                 raise StreamError(f"{consumer.role}/{consumer.instance} ended with exit code {code}{self.told()}")
             if code is not None:
                 self.start(consumer.role, consumer.instance)
