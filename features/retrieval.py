@@ -78,6 +78,14 @@ class OnlineFeatures:
 
         return OnlineReader(self.config, ranking_v1_user, USER_ID)
 
+    def check(self) -> None:
+        """Raises ArtefactError: there is no registry, or it lacks a view that is pushed to."""
+        found = {view.name for view in self.store.list_feature_views()}
+        missing = sorted({VIEW_MATURITY, VIEW_SEMANTIC_ID, VIEW_PROFILE, VIEW_USER_HISTORY} - found)
+        if missing:
+            raise ArtefactError(f"the Feast registry at {self.config.registry} lacks the views {', '.join(missing)}: "
+                                "run `python -m features.materialize --apply-only`")
+
     def apply(self) -> None:
         """Deploy the definitions of features/repo."""
         if deploy_definitions(self.config):

@@ -73,6 +73,17 @@ def stream_dead_letters(context: typer.Context, action: Annotated[str, typer.Arg
     room_command.room("streaming", "dead-letters", action, *context.args)
 
 
+@stream.command("state", context_settings=REST)
+def stream_state(context: typer.Context, action: Annotated[str, typer.Argument(help="check, export or import")]) -> None:
+    """Check, export or import the state store.
+
+    Options: --folder PATH for export and import; --replace for import.
+
+    Example: gatesid stream state export --folder backup/2026-11-25
+    """
+    room_command.room("streaming", "state", action, *context.args)
+
+
 @stream.command("failure-matrix", context_settings=REST)
 def stream_failure_matrix(context: typer.Context) -> None:
     """Break everything on purpose; then compare every row.

@@ -60,6 +60,7 @@ class Report:
         self.metrics = Metrics(role)
         self.is_ready = False
         self.said = ""
+        self.told_lag: set[str] = set()
         self.printed = self.turned = time.monotonic()
         self.records_then = 0
         self.ready_file, self.progress_file = config.ready_file(role), config.progress_file(role)
@@ -114,7 +115,9 @@ class Report:
         metrics.raise_to(metrics.dead_letters, Counter({reason: progress.outcomes[reason] for reason in REASONS}))
         metrics.raise_to(metrics.published_rows, progress.pushed)
         metrics.raise_to(metrics.reloads, progress.reloads)
-        metrics.lag.clear()  # partitions that went to others are theirs to tell of
+        for part in self.told_lag - progress.lag.keys():
+            metrics.lag.remove(progress.role, part)  # it went to another consumer, which tells of it
+        self.told_lag = set(progress.lag)
         for part, lag in progress.lag.items():
             metrics.lag.labels(progress.role, part).set(lag)
         for what, size in progress.state.items():

@@ -98,6 +98,8 @@ class LakeSink:
             new = {p: part for p, part in new.items() if len(part)}
             if not new or self.table.append(self.arrow(join_rows(list(new.values()))),
                                             {self.app(p): int(part.tick_ms[-1]) for p, part in new.items()}):
+                if 0 in rows:  # one of the group keeps the table tidy
+                    self.table.tidy()
                 return
         raise StreamError(f"{self.table.path}: {ATTEMPTS} commits met another writer of the same partitions; who else runs "
                           "this group?")

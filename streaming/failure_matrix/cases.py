@@ -145,7 +145,7 @@ def store_killed(world: World, events: list[Event]) -> str:
 def store_restored(world: World, events: list[Event]) -> str:
     third = len(events) // 3
     consumer = world.consumers["maturity/a"]
-    copy = world.valkey.folder.with_name("older-copy")
+    copy, said = world.valkey.folder.with_name("older-copy"), len(consumer.said)
     world.send(events[:third])
     world.close_part(events[:third])
     world.wait(world.caught_up, "caught up before the copy is made")
@@ -158,7 +158,7 @@ def store_restored(world: World, events: list[Event]) -> str:
     world.valkey.end(signal.SIGKILL)
     world.valkey.restore(copy)
     world.valkey.start()
-    world.wait(lambda: consumer.heard("a copy came back"), "the consumer notices")
+    world.wait(lambda: consumer.heard("a copy came back", said), "the consumer notices")
     world.send(events[2 * third:])
     return "noticed: a copy came back"
 
@@ -167,11 +167,12 @@ def store_restored(world: World, events: list[Event]) -> str:
 def consumer_disk_full(world: World, events: list[Event]) -> str:
     first, second = halves(events)
     consumers = list(world.consumers.values())
+    said = {consumer.role: len(consumer.said) for consumer in consumers}
     for consumer in consumers:
         world.limit_files(consumer.process.pid, 0)
     world.send(first)
     world.close_part(first)
-    world.wait(lambda: all(c.heard("waits and tries again") for c in consumers), "the consumers meet the full disk")
+    world.wait(lambda: all(c.heard("File too large", said[c.role]) for c in consumers), "the consumers meet the full disk")
     for consumer in consumers:
         world.limit_files(consumer.process.pid, resource.RLIM_INFINITY)
     world.send(second)
@@ -182,10 +183,11 @@ def consumer_disk_full(world: World, events: list[Event]) -> str:
 def store_disk_full(world: World, events: list[Event]) -> str:
     first, second = halves(events)
     consumer = world.consumers["maturity/a"]
+    said = len(consumer.said)
     world.limit_files(world.valkey.pid, 0)
     world.send(first)
     world.close_part(first)
-    world.wait(lambda: consumer.heard("MISCONF"), "the store refuses to write")
+    world.wait(lambda: consumer.heard("MISCONF", said), "the store refuses to write")
     world.limit_files(world.valkey.pid, resource.RLIM_INFINITY)
     world.send(second)
     return "refused (MISCONF), then wrote again"

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from features.clock import MS_PER_DAY
-from features.errors import StreamError
+from features.errors import EnvironmentFault, StreamError
 from features.events import CLICK, IMPRESSION, ORDER
 from streaming.config import StreamConfig
 from streaming.failure_matrix.victim import IMPORTS, Switch, consume
@@ -87,8 +87,9 @@ class Consumer:
             pipe.close()
             self.said.extend(lines)
 
-    def heard(self, text: str) -> bool:
-        return any(text in line for line in self.said)
+    def heard(self, text: str, since: int = 0) -> bool:
+        """Whether it said so after its first `since` lines."""
+        return any(text in line for line in self.said[since:])
 
 
 def wait_until(met: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
@@ -134,11 +135,17 @@ class World:
         self.consumers.pop(f"{consumer.role}/{consumer.instance}", None)
         return int(consumer.process.exitcode)
 
+    def start_missing(self) -> None:
+        """Let there be a maturity and a lake consumer `a`."""
+        for role in ("maturity", "lake"):
+            if f"{role}/a" not in self.consumers:
+                self.start(role)
+
     def revive(self) -> None:
-        """Start again who died. Raises StreamError: one that ends by itself, instead of being killed."""
+        """Start again who died, or found nobody to talk to. Raises StreamError: one ended for another reason."""
         for consumer in list(self.consumers.values()):
             code = consumer.process.exitcode
-            if code is not None and code >= 0:
+            if code is not None and code >= 0 and code != EnvironmentFault.exit_code:
                 raise StreamError(f"{consumer.role}/{consumer.instance} ended with exit code {code}{self.told()}")
             if code is not None:
                 self.start(consumer.role, consumer.instance)

@@ -124,6 +124,15 @@ def test_pushing_before_the_definitions_are_deployed_says_how_to(tmp_path):
         OnlineFeatures(FeatureStoreConfig(tmp_path, "127.0.0.1:1")).push_maturity(["a"], [NOON_MS], [1], [0])
 
 
+def test_a_registry_that_lacks_a_view_is_refused(tmp_path):
+    store = OnlineFeatures(FeatureStoreConfig(tmp_path, "127.0.0.1:1"))
+    store.apply()
+    store.check()
+    store.store.registry.delete_feature_view("item_profile", "gatesid")
+    with pytest.raises(ArtefactError, match="lacks the views item_profile: run .*--apply-only"):
+        store.check()
+
+
 def test_feasts_own_read_gives_the_same_rows(online):
     """The layout of the store is Feast's: what it reads itself is the truth."""
     random, ids = np.random.default_rng(3), [f"r-p{n}" for n in range(60)]
