@@ -57,6 +57,33 @@ def test_an_older_row_never_overwrites_a_newer_one(online):
     assert online.read_user("r-u").item_ids.tolist() == ["x", "y"]
 
 
+def test_of_writers_that_meet_the_newest_row_stays(online, valkey, tmp_path_factory):
+    """Eight writers, each with its own connection, push the same items at ticks of any order."""
+    items, writers = [f"r-race-{n}" for n in range(20)], 8
+    ticks = np.random.default_rng(4).permutation(25 * writers).reshape(writers, 25)
+    stores = [OnlineFeatures(FeatureStoreConfig(online.config.home, valkey)) for _ in range(writers)]
+
+    def write(store, mine):
+        for tick in mine.tolist():
+            store.push_maturity(items, NOON_MS + tick * 10_000, np.full(20, tick), np.full(20, tick))
+    threads = [threading.Thread(target=write, args=pair) for pair in zip(stores, ticks, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows, last = online.read_items(items), 25 * writers - 1
+    assert rows.exposure_7d.tolist() == rows.click_7d.tolist() == [last] * 20
+    assert rows.maturity_tick_ms.tolist() == [NOON_MS + last * 10_000] * 20
+
+
+@pytest.mark.parametrize("before_ms", [1, 999, 1_000, 127_000, 128_000, 10**9])
+def test_times_are_compared_to_the_millisecond(online, before_ms):
+    key = f"r-ms-{before_ms}"
+    for at_ms, exposure in ((NOON_MS, 1), (NOON_MS - before_ms, 2), (NOON_MS, 3), (NOON_MS + before_ms, 4)):
+        online.push_maturity([key], [at_ms], [exposure], [0])
+        assert online.read_items([key]).exposure_7d.tolist() == [4 if exposure == 4 else 1]
+
+
 def test_of_one_push_the_newest_row_of_a_key_stays(online):
     online.push_maturity(["r-d", "r-d", "r-d"], [NOON_MS, NOON_MS + 20_000, NOON_MS + 10_000], [1, 3, 2], [0, 0, 0])
     rows = online.read_items(["r-d"])
