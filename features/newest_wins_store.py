@@ -17,9 +17,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 SCRIPT = Path(__file__).with_name("newest_wins.lua").read_text()
 
 
+TYPE = Literal["features.newest_wins_store.NewestWinsOnlineStore"]
+
+
 class NewestWinsOnlineStoreConfig(RedisOnlineStoreConfig):
-    type: Literal["features.newest_wins_store.NewestWinsOnlineStore"] = (  # type: ignore[assignment]
-        "features.newest_wins_store.NewestWinsOnlineStore")
+    type: TYPE = "features.newest_wins_store.NewestWinsOnlineStore"  # type: ignore[assignment]
 
 
 class NewestWinsOnlineStore(RedisOnlineStore):
