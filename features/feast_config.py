@@ -101,7 +101,7 @@ def write_registry(config: FeatureStoreConfig) -> None:
     beside = config.registry.with_name(f".registry-{os.getpid()}.db")
     try:
         open_store(config, beside).apply([
-            entities.item, entities.user, views.item_maturity, views.item_semantic_id, views.item_profile, views.user_history,
+            entities.item, entities.user, *services.ITEM_VIEWS, views.user_history,
             services.ranking_v1_items, services.ranking_v1_user, services.ranking_v1])
         os.replace(beside, config.registry)
     finally:
