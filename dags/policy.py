@@ -15,7 +15,7 @@ from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from jinja2 import pass_context
 
-from features.names import TABLE_CO_CLICK_PAIRS, TABLE_SEMANTIC_IDS
+from features.names import TABLE_CO_CLICK_PAIRS, TABLE_MATURITY_REBUILT, TABLE_SEMANTIC_IDS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OWNER = "ranking"
@@ -28,6 +28,7 @@ NOT_WORTH_A_RETRY = (2, 4, 5)
 # What one DAG makes and another starts on; an event's `extra` names its days.
 PAIRS = Asset(name=TABLE_CO_CLICK_PAIRS, uri=f"gatesid://lake/{TABLE_CO_CLICK_PAIRS}")
 SIDS = Asset(name=TABLE_SEMANTIC_IDS, uri=f"gatesid://lake/{TABLE_SEMANTIC_IDS}")
+MATURITY = Asset(name=TABLE_MATURITY_REBUILT, uri=f"gatesid://lake/{TABLE_MATURITY_REBUILT}")
 
 PYTHON = "${GATESID_PYTHON:-python}"
 AS_OF = "{{ as_of() }}"

@@ -2,12 +2,12 @@
 
 from airflow.sdk import chain
 
-from dags.policy import DAYS, command, pipeline, watermark
+from dags.policy import DAYS, MATURITY, announce, command, pipeline, watermark
 
 DOC = """
 ### What it does
 Rebuilds every maturity row of the day from the lake's events and compares the rows that the stream published, row by row. The
-rebuild is the truth: training reads it, and a lost state store is seeded from it.
+rebuild is the truth: training reads it, a lost state store is seeded from it, and `audit_features` holds what was served to it.
 
 Runs at 03:40 UTC for the day that has ended; by hand with `{"as_of": "2026-11-22"}`.
 
@@ -20,4 +20,5 @@ Runs at 03:40 UTC for the day that has ended; by hand with `{"as_of": "2026-11-2
 """
 
 with pipeline("rebuild_maturity", DOC, schedule="40 3 * * *") as dag:
-    chain(watermark(), command("item_stats", "spark_jobs.item_stats", *DAYS), command("verify", "streaming", "verify", *DAYS))
+    chain(watermark(), command("item_stats", "spark_jobs.item_stats", *DAYS),
+          [command("verify", "streaming", "verify", *DAYS), announce(MATURITY)])

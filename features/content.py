@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,7 @@ class ContentSchema:
         """Rows of the value table: every field's row 0 and its known values."""
         return sum(1 + len(known) for known in self.values)
 
+    @cached_property
     def value_rows(self) -> list[dict[str, int]]:
         """Per field: value -> row of the value table; "" and any other -> the field's row 0."""
         tables, first = [], 0
@@ -136,7 +137,7 @@ def content_keys(items: Sequence[ItemContent], schema: ContentSchema) -> list[Co
     if faults := content_faults(items, schema):
         shown = "; ".join(f"item at {position}: {fault}" for position, fault in list(faults.items())[:5])
         raise DataError(f"{len(faults)} of {len(items)} items cannot be encoded ({shown}): correct or leave them out")
-    clean, known = lru_cache(maxsize=None)(clean_text), schema.value_rows()
+    clean, known = lru_cache(maxsize=None)(clean_text), schema.value_rows
 
     def value(item: ItemContent, f: int) -> str:
         cleaned = clean(item.attributes.get(schema.fields[f]))
@@ -154,7 +155,7 @@ def own_vector(vector: Sequence[float] | None) -> bytes:
 def tokenise(keys: Sequence[ContentKey], schema: ContentSchema) -> TokenBatch:
     """Keys to token inputs; a missing modality is absent from `present`."""
     text_row: dict[str, int] = {"": 0}
-    rows = schema.value_rows()
+    rows = schema.value_rows
     text_rows = np.zeros((len(keys), schema.num_tokens), np.int32)
     value_rows = np.zeros((len(keys), len(schema.fields)), np.int32)
     vectors = np.zeros((len(keys), schema.vector_width), np.float32)

@@ -22,7 +22,7 @@ from features.catalogue import ItemContent
 from features.content import ContentSchema, content_faults, content_keys, schema_from_json, tokenise
 from features.errors import ArtefactError
 from features.fusion import BLOCK_ITEMS, FusionConfig, fuse, weight_shapes
-from features.sid import Opq, check_codebooks, quantise
+from features.sid import Opq, check_codebooks, encode
 from features.spec import MISSING_CODE
 from features.text_vectors import TEXT_MODEL
 
@@ -54,14 +54,13 @@ class Quantiser:
 
     def codes(self, vectors: Array) -> NDArray[np.int32]:
         """int32[n, N]. Raises ValueError: a vector that is not finite."""
-        return quantise(self.latents(vectors), self.codebooks).codes
+        return encode(self.latents(vectors), self.codebooks).codes
 
     def opq_codes(self, vectors: Array) -> NDArray[np.int32]:
         """int32[n, S], of what the first `opq.after` levels leave over. Raises ArtefactError: the codebook has none."""
         if self.opq is None:
             raise ArtefactError("this codebook has no OPQ codes: train one with --preset smile")
-        after = self.opq.after
-        return self.opq.encode(quantise(self.latents(vectors), self.codebooks[:after]).residuals[:, after]).codes
+        return self.opq.encode(encode(self.latents(vectors), self.codebooks[:self.opq.after]).left_over).codes
 
 
 class ContentEncoder:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from features.events import IMPRESSION
 from features.spec import MISSING_CODE
+from features.windows import AVAILABILITY_DELAY_MS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,14 +52,18 @@ def semantic_ids_view(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def training_frame_view(frame: "pd.DataFrame", known_impressions: "pd.Series | None" = None) -> "pd.DataFrame":
-    """`known_impressions`: ids of the impressions of these days; None leaves that rule true."""
+    """`known_impressions`: ids of the impressions of these days; None leaves that rule true.
+
+    What was served is of the request's moment, some time before the impression's, and needed no availability delay.
+    """
+    served = frame.served.eq(True)
     smallest, _ = list_bounds(frame.history_rows)
     return frame.assign(
         is_known_impression=True if known_impressions is None else frame.event_id.isin(known_impressions),
         history_length=np.maximum(list_lengths(frame.history_rows), 0), smallest_history_row=smallest,
-        seconds_since_tick=(frame.event_time - frame.maturity_tick).dt.total_seconds(),
+        seconds_since_tick=(frame.event_time - frame.maturity_tick).dt.total_seconds() + served * AVAILABILITY_DELAY_MS / 1000,
         repeat_fits=(frame.repeat_count > 0) == (frame.repeat_age_days >= 0),
-        hour_fits=frame.event_time.dt.hour == frame.hour_of_day,
+        hour_fits=(frame.event_time.dt.hour == frame.hour_of_day) | served,
     ).drop(columns=["history_rows"])
 
 

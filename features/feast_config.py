@@ -25,6 +25,9 @@ class FeatureStoreConfig:
     online_address: str  # host:port of a server that speaks Redis' protocol
     online_password: str | None = None
     offline_store: str = "duckdb"  # or spark
+    online_tls: bool = False
+    online_ca_file: str = ""  # certificates to trust; "" is the system's
+    online_cluster: bool = False  # the address is one node of a cluster
     read_timeout_ms: int = 1_000  # of one answer of the online store to a request
 
     def __post_init__(self) -> None:
@@ -43,17 +46,21 @@ class FeatureStoreConfig:
 
 def config_from(settings: Any) -> FeatureStoreConfig:
     """From anything that has the settings' attributes."""
-    return FeatureStoreConfig(settings.home, settings.addresses.valkey, settings.valkey_password, settings.feast.offline_store,
-                              settings.feast.read_timeout_ms)
+    valkey, feast = settings.valkey, settings.feast
+    return FeatureStoreConfig(settings.home, settings.addresses.valkey, settings.valkey_password, feast.offline_store,
+                              valkey.tls, valkey.ca_file, valkey.cluster, feast.read_timeout_ms)
 
 
 def feast_environment(config: FeatureStoreConfig) -> dict[str, str]:
     """The variables that features/repo/feature_store.yaml names; Feast's own commands need them in the environment."""
-    secret = f",password={json.dumps(config.online_password)}" if config.online_password else ""
+    options = f",password={json.dumps(config.online_password)}" if config.online_password else ""
+    options += ",ssl=true" if config.online_tls else ""
+    options += f",ssl_ca_certs={json.dumps(config.online_ca_file)}" if config.online_tls and config.online_ca_file else ""
     return {
         "GATESID_FEAST_REGISTRY": str(config.registry),
         "GATESID_FEAST_OFFLINE": OFFLINE_STORES[config.offline_store],
-        "GATESID_FEAST_ONLINE": f"{config.online_address},socket_connect_timeout=1,socket_timeout=10,retry=null{secret}",
+        "GATESID_FEAST_REDIS": "redis_cluster" if config.online_cluster else "redis",
+        "GATESID_FEAST_ONLINE": f"{config.online_address},socket_connect_timeout=1,socket_timeout=10,retry=null{options}",
     }
 
 
@@ -95,7 +102,7 @@ def write_registry(config: FeatureStoreConfig) -> None:
     beside = config.registry.with_name(f".registry-{os.getpid()}.db")
     try:
         open_store(config, beside).apply([
-            entities.item, entities.user, views.item_maturity, views.item_semantic_id, views.item_profile, views.user_history,
+            entities.item, entities.user, *services.ITEM_VIEWS, views.user_history,
             services.ranking_v1_items, services.ranking_v1_user, services.ranking_v1])
         os.replace(beside, config.registry)
     finally:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from features.errors import ArtefactError, DataError, EnvironmentFault
 from features.feast_config import FeatureStoreConfig, config_from, deploy_definitions, feast_environment, open_store
 from features.layout import Layout
+from features.live_codebook import live_codebook_in
 from features.names import (
     CLICK_7D,
     CODEBOOK_VERSION,
@@ -33,11 +34,11 @@ from features.names import (
     USER_ID,
     VIEW_MATURITY,
     VIEW_PROFILE,
-    VIEW_SEMANTIC_ID,
     VIEW_USER_HISTORY,
 )
 from features.online_reader import Columns, OnlineReader
 from features.online_rows import ItemRows, UserTakes, item_rows, user_takes
+from features.sid_places import PLACES, claim_place
 from features.snapshots import pin_snapshot
 from features.windows import AVAILABILITY_DELAY_MS
 
@@ -78,6 +79,14 @@ class OnlineFeatures:
 
         return OnlineReader(self.config, ranking_v1_user, USER_ID)
 
+    def check(self) -> None:
+        """Raises ArtefactError: there is no registry, or it lacks a view that is pushed to."""
+        found = {view.name for view in self.store.list_feature_views()}
+        missing = sorted({VIEW_MATURITY, VIEW_PROFILE, VIEW_USER_HISTORY, *PLACES.values()} - found)
+        if missing:
+            raise ArtefactError(f"the Feast registry at {self.config.registry} lacks the views {', '.join(missing)}: "
+                                "run `python -m features.materialize --apply-only`")
+
     def apply(self) -> None:
         """Deploy the definitions of features/repo."""
         if deploy_definitions(self.config):
@@ -88,10 +97,24 @@ class OnlineFeatures:
         self._push(VIEW_MATURITY, ITEM_ID, item_ids, TICK, tick_ms, {EXPOSURE_7D: ints(exposure_7d), CLICK_7D: ints(click_7d)})
 
     def push_semantic_ids(self, item_ids: Sequence[str], codes: ArrayLike, codebook_version: str, at_ms: ArrayLike) -> None:
-        """SIDs int[n, 4] of one codebook version; at_ms: when they became the ones to serve (a number or int64[n])."""
+        """SIDs int[n, 4] of one codebook version; at_ms: when they became the ones to serve (a number or int64[n]).
+
+        They go to the codebook's own place, so those of the live one stay as they are (features/sid_places.py).
+        """
+        if not len(item_ids):
+            return
         rows = [list(map(int, row)) for row in np.asarray(codes)]
-        self._push(VIEW_SEMANTIC_ID, ITEM_ID, item_ids, "assigned_at", at_ms,
+        self._push(self._place_of(codebook_version), ITEM_ID, item_ids, "assigned_at", at_ms,
                    {CODES: rows, CODEBOOK_VERSION: [codebook_version] * len(rows)})
+
+    def _place_of(self, codebook_version: str) -> str:
+        from redis.exceptions import RedisError
+
+        try:
+            live = live_codebook_in(Layout(self.config.home).live_codebook_file)
+            return claim_place(self.items.client, codebook_version, live)
+        except RedisError as fault:
+            raise self._silent(fault) from fault
 
     def push_profiles(
         self, item_ids: Sequence[str], published_at_ms: ArrayLike, titles: Sequence[str | None], at_ms: ArrayLike,

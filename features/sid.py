@@ -18,8 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from features.spec import CODEBOOK_SIZE, MISSING_CODE, NUM_LEVELS
 
 Floats = NDArray[np.floating]
-# Rows whose distances are held at once: by product, 1024 x 256 codes is 1 MB of float32; by differences, 64 x 256 codes x
-# 64 wide is 4 MB.
+# Rows whose scores are held at once, 1 MB at 256 codes; rows decided by differences at once, 4 MB at 256 codes 64 wide.
 ROWS_AT_ONCE, EXACT_ROWS_AT_ONCE = 1024, 64
 ORTHONORMAL_WITHIN = 1e-4
 
@@ -52,11 +51,23 @@ class Quantised(NamedTuple):
     residuals: Floats  # [B, N + 1, D]: residuals[:, 0] is x, residuals[:, N] what no level explains
 
 
-def quantise(x: Floats, codebooks: Floats) -> Quantised:
-    """The codes of `x` (SaviorRec Eq. 4), the same for a row whatever other rows come with it.
+class Encoded(NamedTuple):
+    codes: NDArray[np.int32]  # [B, N]
+    left_over: Floats  # [B, D]: what no level explains
 
-    Distances are summed squared differences, not the cheaper |x|^2 - 2xc + |c|^2 (`nearest_codes`): ties stay exact, and
-    no result depends on how a matrix product is blocked.
+
+def quantise(x: Floats, codebooks: Floats) -> Quantised:
+    """`encode`, and what each level added and left over. Raises as `encode`."""
+    codes = encode(x, codebooks).codes
+    residuals = np.empty((len(x), len(codebooks) + 1, x.shape[1]), np.result_type(x, codebooks))
+    residuals[:, 0] = x
+    for level, codebook in enumerate(codebooks):
+        residuals[:, level + 1] = residuals[:, level] - codebook[codes[:, level]]
+    return Quantised(codes, decode(codes, codebooks), residuals)
+
+
+def encode(x: Floats, codebooks: Floats) -> Encoded:
+    """The codes of `x` (SaviorRec Eq. 4), the same for a row whatever other rows come with it.
 
     Args:
       x: float[B, D].
@@ -70,38 +81,61 @@ def quantise(x: Floats, codebooks: Floats) -> Quantised:
     if not np.isfinite(x).all():
         rows = np.flatnonzero(~np.isfinite(x).all(axis=1))[:5].tolist()
         raise ValueError(f"x must be finite; rows {rows} hold NaN or infinity: drop them before quantising")
-    levels = len(codebooks)
-    codes = np.empty((len(x), levels), np.int32)
-    residuals = np.empty((len(x), levels + 1, x.shape[1]), np.result_type(x, codebooks))
-    residuals[:, 0] = x
-    for level, codebook in enumerate(codebooks):
-        codes[:, level] = nearest_codes(residuals[:, level], codebook)
-        residuals[:, level + 1] = residuals[:, level] - codebook[codes[:, level]]
-    return Quantised(codes, decode(codes, codebooks), residuals)
-
-
-def nearest_codes(x: Floats, codebook: Floats) -> NDArray[np.int32]:
-    """int32[B]: argmin_k of the summed squared differences, for x [B, D] and a codebook [K, D].
-
-    |c|^2 - 2xc says which code it must be, unless another is nearer to it than both roundings together can be wrong;
-    those few rows are decided by the differences themselves. So the result is that of the differences, always.
-    """
-    codes = np.empty(len(x), np.int32)
-    lengths = np.square(codebook).sum(axis=1)
-    # A sum of D products is wrong by at most D eps / 2 of its terms' magnitudes: 4 D eps bounds it all, twice that is used.
-    wrong_by = 8 * x.shape[1] * np.finfo(np.result_type(x, codebook)).eps
+    kind = np.result_type(x, codebooks)
+    searches = [CodeSearch(codebook.astype(kind, copy=False), min(len(x), ROWS_AT_ONCE)) for codebook in codebooks]
+    codes, left_over = np.empty((len(x), len(codebooks)), np.int32), x.astype(kind)
     for start in range(0, len(x), ROWS_AT_ONCE):
-        some = np.ascontiguousarray(x[start:start + ROWS_AT_ONCE])
-        cheap = lengths - 2 * (some @ codebook.T)
-        margin = wrong_by * (np.square(some).sum(axis=1) + lengths.max())
-        possible = ~(cheap > (cheap.min(axis=1) + margin)[:, None])  # NaN of an overflow: possible
-        found = cheap.argmin(axis=1)
-        unsure = np.flatnonzero(possible.sum(axis=1) != 1)
-        for first in range(0, len(unsure), EXACT_ROWS_AT_ONCE):
-            rows = unsure[first:first + EXACT_ROWS_AT_ONCE]
-            found[rows] = np.square(some[rows, None] - codebook).sum(axis=-1).argmin(axis=1)
-        codes[start:start + ROWS_AT_ONCE] = found
-    return codes
+        left = left_over[start:start + ROWS_AT_ONCE]
+        for level, search in enumerate(searches):
+            found = search.nearest(left)
+            codes[start:start + ROWS_AT_ONCE, level] = found
+            left -= search.codebook.take(found, axis=0)
+    return Encoded(codes, left_over)
+
+
+class CodeSearch:
+    """argmin_k of the summed squared differences to the codes of one codebook [K, D], for up to `rows` rows at once.
+
+    |c|^2 - 2xc, one matrix product, says which code it must be, unless another is nearer to it than both roundings
+    together can be wrong; those few rows are decided by the differences themselves. So the result is that of the
+    differences, always: ties go to the lowest code, and how a product is blocked cannot matter.
+    """
+
+    def __init__(self, codebook: Floats, rows: int) -> None:
+        size, width = codebook.shape
+        lengths = np.square(codebook).sum(axis=1)
+        self.codebook = codebook
+        self.factors = np.concatenate([-2 * codebook.T, lengths[None]])  # times [x, 1]
+        self.longest = lengths.max()
+        # A sum of D products is wrong by at most D eps / 2 of its terms' magnitudes: 4 D eps bounds it all, twice that is used.
+        self.wrong_by = 8 * width * np.finfo(codebook.dtype).eps
+        self.padded, self.scores = np.ones((rows, width + 1), codebook.dtype), np.empty((rows, size), codebook.dtype)
+
+    def nearest(self, x: Floats) -> NDArray[np.int64]:
+        """int64[B] for float[B, D], B not more than `rows`."""
+        padded, scores, each = self.padded[:len(x)], self.scores[:len(x)], np.arange(len(x))
+        padded[:, :-1] = x
+        np.matmul(padded, self.factors, out=scores)
+        codes = scores.argmin(axis=1)
+        least = scores[each, codes]
+        limit = least + self.wrong_by * (np.einsum("bd,bd->b", x, x) + self.longest)
+        scores[each, codes] = np.inf
+        unsure = np.flatnonzero(~(scores[each, scores.argmin(axis=1)] > limit))  # NaN of an overflow: unsure
+        for start in range(0, len(unsure), EXACT_ROWS_AT_ONCE):
+            rows = unsure[start:start + EXACT_ROWS_AT_ONCE]
+            possible = ~(scores[rows] > limit[rows, None])
+            possible[np.arange(len(rows)), codes[rows]] = True
+            codes[rows] = nearest_of_possible(x[rows], self.codebook, possible)
+        return codes
+
+
+def nearest_of_possible(x: Floats, codebook: Floats, possible: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64[B]: the nearest, by the differences, of each row's possible codes: bool[B, K], at least one a row."""
+    row, code = np.nonzero(possible)
+    distance = np.square(x[row] - codebook[code]).sum(axis=1)
+    least = np.minimum.reduceat(distance, np.searchsorted(row, np.arange(len(x))))
+    nearest = np.flatnonzero(distance == least[row])
+    return code[nearest[np.searchsorted(row[nearest], np.arange(len(x)))]]
 
 
 def decode(codes: ArrayLike, codebooks: Floats) -> Floats:
@@ -164,9 +198,10 @@ class Opq:
             raise ValueError(f"expected residuals as [B, {len(self.rotation)}], got {residual.shape}")
         # Row by row: how a product of many rows is blocked, and so rounded, depends on how many there are.
         rotated = (residual[:, None] @ self.rotation)[:, 0]
-        found = [quantise(rotated[:, part * width:(part + 1) * width], book[None]) for part, book in enumerate(self.codebooks)]
-        chosen = np.concatenate([one.quantised for one in found], axis=1)
-        return OpqCoded(np.concatenate([one.codes for one in found], axis=1), chosen @ self.rotation.T)
+        codes = [encode(rotated[:, part * width:(part + 1) * width], book[None]).codes[:, 0]
+                 for part, book in enumerate(self.codebooks)]
+        chosen = np.concatenate([book[column] for book, column in zip(self.codebooks, codes, strict=True)], axis=1)
+        return OpqCoded(np.stack(codes, axis=1), chosen @ self.rotation.T)
 
 
 def check_codebooks(codebooks: Floats) -> None:

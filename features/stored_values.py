@@ -50,7 +50,8 @@ class StoredValues:
 
     def parsed(self, parse: Any, name: str) -> list[Any]:
         try:
-            return [parse(text or b"") for text in self.stored[name]]
+            absent = parse(b"")
+            return [parse(text) if text else absent for text in self.stored[name]]
         except self.fault:
             self.stored[name] = [self.readable(parse, place, text) for place, text in enumerate(self.stored[name])]
             return self.parsed(parse, name)

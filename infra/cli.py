@@ -14,6 +14,7 @@ import typer
 from features.errors import GatesidError, RequestError
 from infra import room_command
 from infra.cli_codebooks import codebooks
+from infra.cli_features import features
 from infra.cli_stream import stream
 from infra.room_command import PLAIN, REST, AsOf, From, flags
 
@@ -26,6 +27,7 @@ data = typer.Typer(help="Prepare a data set, or only check it.", **PLAIN)
 app.add_typer(data, name="data")
 app.add_typer(stream, name="stream")
 app.add_typer(codebooks, name="codebooks")
+app.add_typer(features, name="features")
 
 Ranker = Annotated[str, typer.Option(help="base or gatesid")]
 Seed = Annotated[int | None, typer.Option(help="default: [training] seed of the settings")]

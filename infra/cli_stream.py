@@ -60,3 +60,36 @@ def stream_seed(context: typer.Context, as_of: AsOf) -> None:
     Example: gatesid stream seed --as-of 2026-11-20
     """
     room_command.room("streaming", "seed", *flags(as_of=as_of), *context.args)
+
+
+@stream.command("dead-letters", context_settings=REST)
+def stream_dead_letters(context: typer.Context, action: Annotated[str, typer.Argument(help="list or replay")]) -> None:
+    """List refused records, or replay them after a fix.
+
+    Options: --reason R, --limit N, --json; replay also --edited FILE.
+
+    Example: gatesid stream dead-letters list --reason unknown_event_type
+    """
+    room_command.room("streaming", "dead-letters", action, *context.args)
+
+
+@stream.command("state", context_settings=REST)
+def stream_state(context: typer.Context, action: Annotated[str, typer.Argument(help="check, export or import")]) -> None:
+    """Check, export or import the state store.
+
+    Options: --folder PATH for export and import; --replace for import.
+
+    Example: gatesid stream state export --folder backup/2026-11-25
+    """
+    room_command.room("streaming", "state", action, *context.args)
+
+
+@stream.command("failure-matrix", context_settings=REST)
+def stream_failure_matrix(context: typer.Context) -> None:
+    """Break everything on purpose; then compare every row.
+
+    On a broker and a store of its own. Options: --events N, --seed S, --only TEXT, --list.
+
+    Example: gatesid stream failure-matrix --seed 7
+    """
+    room_command.room("streaming.failure_matrix", *context.args)

@@ -30,7 +30,7 @@ from model.comparison.plan import Plan, Run, alone, pinned_now, run_folder, sett
 from model.comparison.pool import run_cells
 from model.comparison.results import results
 from model.comparison.table import markdown_lines, text_lines
-from model.comparison.tuning import RATES, all_rates, judged
+from model.comparison.tuning import RATES, TUNING_SEEDS, all_rates, judged
 from model.config import PRACTICAL, PRESETS, RANKERS
 from model.dataset import PinnedTable, days_present
 from model.leakage import refuse_leaks
@@ -108,7 +108,8 @@ def plan(settings: Settings, given: argparse.Namespace, asked: Models) -> tuple[
                           f"reported days; got {sids_as_of}")
     dataset = layout.dataset(settings.data.dataset)
     labels = tuple(read_manifest(dataset)["labels"]) if dataset.exists() else (CLICKED, ORDERED)
-    return Plan(str(start), str(as_of), tune_days, RATES if tune_days else (), codebook, sids_as_of and str(sids_as_of),
+    return Plan(str(start), str(as_of), tune_days, RATES if tune_days else (),
+                TUNING_SEEDS if tune_days else (), codebook, sids_as_of and str(sids_as_of),
                 settings.training.batch_size, labels, versions), report_days
 
 

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from features.errors import ArtefactError
 from features.names import CLICKED
-from model.learner import Gradients, Learner, gradients_of
+from model.learner import Learner, gradients_of
+from model.optimisers import Gradients
 from model.rankers.trunk import Trunk
 
 

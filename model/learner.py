@@ -15,14 +15,11 @@ from features.errors import DataError
 from features.names import CLICKED, ORDERED
 from model.config import TrainConfig
 from model.dataset import Arrays, Day, batches
-from model.optimisers import SplitOptimiser
+from model.optimisers import Gradients, SplitOptimiser
 from model.rankers.trunk import Trunk
 
 SCORING_BATCH = 8192
 ROWS_A_CALL = 65_536  # of learning; about 1 kB a row with its history's codes
-
-
-Gradients = list[tf.Tensor | tf.IndexedSlices | None]  # None: a masked task has no use for that variable
 
 
 def gradients_of(loss: Callable[[], tf.Tensor], variables: list[tf.Variable]) -> tuple[tf.Tensor, Gradients]:
@@ -45,6 +42,7 @@ class Learner:
     steps: Any = field(init=False)
     sid_steps: Any = field(init=False)
     score: Any = field(init=False)
+    compiled_dense_step: Any = field(init=False)
 
     def __post_init__(self) -> None:
         def tensor(kind, *shape):
@@ -52,6 +50,7 @@ class Learner:
 
         features = {spec.name: tensor(spec.dtype, *spec.shape) for spec in self.ranker.input_list}
         labelled = {"features": features} | {name: tensor("float32") for name in (CLICKED, ORDERED, "order_weight")}
+        self.compiled_dense_step = tf.function(self.dense_step, jit_compile=True)
         self.score = tf.function(self.ranker.score, input_signature=[features])
         self.steps = tf.function(self.every_step, input_signature=[labelled])
         self.sid_steps = tf.function(self.every_sid_step, input_signature=[labelled])
@@ -65,20 +64,32 @@ class Learner:
     def in_batches(self, rows, step):
         """Learn from the rows in batches, in the order given. Returns the sum of the rows' losses."""
         count, size, total = tf.shape(rows[CLICKED])[0], self.training.batch_size, tf.zeros([])
-        for start in tf.range(0, count, size):
-            batch = tf.nest.map_structure(lambda values, at=start: values[at:at + size], rows)
-            total += step(batch) * tf.cast(tf.minimum(size, count - start), tf.float32)
+        full = count - count % size
+        for start in tf.range(0, full, size):
+            # Their shape is known, which XLA needs.
+            batch = tf.nest.map_structure(
+                lambda values, at=start: tf.ensure_shape(values[at:at + size], [size, *values.shape[1:]]), rows)
+            total += step(batch) * size
+        if full < count:
+            total += step(tf.nest.map_structure(lambda values: values[full:], rows)) * tf.cast(count - full, tf.float32)
         return total
 
     def one_step(self, batch):
-        loss, gradients = gradients_of(lambda: self.ranker.compute_loss(batch, training=True), self.optimiser.variables)
-        self.optimiser.apply(gradients)
+        full = batch[CLICKED].shape[0] is not None
+        dense_step = self.compiled_dense_step if full and self.training.compiled else self.dense_step
+        loss, of_tables = dense_step(batch)
+        self.optimiser.apply_to_tables(self.optimiser.tables, of_tables)  # by rows touched, how many XLA does not know
         return loss
+
+    def dense_step(self, batch):
+        """A step of the dense layers. Returns the loss and the tables' gradients."""
+        loss, gradients = gradients_of(lambda: self.ranker.compute_loss(batch, training=True), self.optimiser.variables)
+        return loss, self.optimiser.apply_to_dense(gradients)
 
     def one_sid_step(self, batch):
         tables = self.ranker.sid_tables()
         loss, gradients = gradients_of(lambda: self.ranker.compute_loss(batch, training=True), tables)
-        self.optimiser.apply_to(tables, gradients)
+        self.optimiser.apply_to_tables(tables, gradients)
         return loss
 
     def predict(self, day: Day, codes: NDArray[np.int32]) -> Arrays:

@@ -8,6 +8,12 @@ import tensorflow as tf
 
 from model.config import TrainConfig
 
+Gradients = list[tf.Tensor | tf.IndexedSlices | None]  # None: a masked task has no use for that variable
+
+
+def present(gradients: Gradients, variables: list[tf.Variable]) -> list[tuple[tf.Tensor | tf.IndexedSlices, tf.Variable]]:
+    return [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+
 
 class SplitOptimiser:
     """Applies one step; its state is the two optimisers' variables, by name."""
@@ -25,15 +31,18 @@ class SplitOptimiser:
         """What it trains, in the order of the gradients that it wants."""
         return [*self.dense, *self.tables]
 
-    def apply(self, gradients: list[tf.Tensor | tf.IndexedSlices | None]) -> None:
-        dense, tables = gradients[:len(self.dense)], gradients[len(self.dense):]
-        # A masked task leaves its head without gradient.
-        self.adamw.apply_gradients([(g, v) for g, v in zip(dense, self.dense, strict=True) if g is not None])
-        self.adagrad.apply_gradients([(g, v) for g, v in zip(tables, self.tables, strict=True) if g is not None])
+    def apply(self, gradients: Gradients) -> None:
+        self.apply_to_tables(self.tables, self.apply_to_dense(gradients))
 
-    def apply_to(self, tables: list[tf.Variable], gradients: list[tf.Tensor | tf.IndexedSlices]) -> None:
-        """A step of some of the tables; everything else stays."""
-        self.adagrad.apply_gradients(zip(gradients, tables, strict=True))
+    def apply_to_dense(self, gradients: Gradients) -> Gradients:
+        """The dense layers' half of a step; returns the gradients of the tables."""
+        dense, of_tables = gradients[:len(self.dense)], gradients[len(self.dense):]
+        self.adamw.apply_gradients(present(dense, self.dense))
+        return of_tables
+
+    def apply_to_tables(self, tables: list[tf.Variable], gradients: Gradients) -> None:
+        """A step of the tables given, some or all; everything else stays."""
+        self.adagrad.apply_gradients(present(gradients, tables))
 
     def state(self) -> dict[str, tf.Variable]:
         """What a checkpoint keeps: Adagrad's sums under their table's name, AdamW's step count and moments by position

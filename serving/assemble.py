@@ -96,7 +96,8 @@ def nothing_known(item_ids: Sequence[str]) -> ItemRows:
     size = len(item_ids)
     return ItemRows(
         item_ids=np.array(item_ids, object), codes=np.full((size, NUM_LEVELS), MISSING_CODE, np.int32),
-        codebook_version=np.full(size, "", object), exposure_7d=np.zeros(size, np.int64), click_7d=np.zeros(size, np.int64),
+        codebook_version=np.full(size, "", object), other_codes=np.full((size, NUM_LEVELS), MISSING_CODE, np.int32),
+        other_codebook=np.full(size, "", object), exposure_7d=np.zeros(size, np.int64), click_7d=np.zeros(size, np.int64),
         maturity_tick_ms=np.full(size, MISSING_TIME_MS, np.int64), published_at_ms=np.full(size, MISSING_TIME_MS, np.int64),
         titles=np.full(size, "", object), unreadable=np.zeros(size, bool))
 
@@ -127,7 +128,7 @@ def assemble(model: ServedModel, rows: OnlineRows) -> Assembled:
         rows.taken, rows.takes.event_times_ms, np.arange(size), rows.at_ms)
     defaults = stats_defaults(rows) | {"item_row:unknown": inputs["item_row"] == OOV_ROW}
     if model.codebook_version is not None:
-        defaults["item_codes:missing"] = (items.codes == MISSING_CODE).all(axis=1)
+        defaults["item_codes:missing"] = (inputs["item_codes"] == MISSING_CODE).all(axis=1) & ~other_codebook
         defaults["item_codes:other_codebook"] = other_codebook
     user_defaults = [("user_row:unknown", inputs["user_row"][0] == OOV_ROW), ("history_rows:empty", not past)]
     return Assembled(inputs, defaults, tuple(name for name, taken in user_defaults if taken))
@@ -144,9 +145,10 @@ def stats_defaults(rows: OnlineRows) -> dict[str, Mask]:
 
 
 def codes_of(codebook_version: str | None, rows: ItemRows) -> tuple[NDArray[np.int32], Mask]:
-    """SIDs of the model's codebook, and where the store has another's: those count as missing."""
-    other = (rows.codebook_version != (codebook_version or "")) & (rows.codes != MISSING_CODE).any(axis=1)
-    return np.where(other[:, None], np.int32(MISSING_CODE), rows.codes), other
+    """SIDs of the model's codebook, and where the store has others' alone: those count as missing."""
+    codes = rows.codes_of(codebook_version)
+    others = (rows.codes != MISSING_CODE).any(axis=1) | (rows.other_codes != MISSING_CODE).any(axis=1)
+    return codes, (codes == MISSING_CODE).all(axis=1) & others
 
 
 def age_in_days(rows: ItemRows, at_ms: int) -> NDArray[Any]:

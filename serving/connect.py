@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from features.errors import ArtefactError, EnvironmentFault
+from features.names import TABLE_SERVED_FEATURES
 from features.online_rows import ItemRows, UserTakes
 from features.retrieval import OnlineFeatures, config_from
 from serving.assemble import FeatureReader
@@ -20,6 +21,7 @@ from serving.client import ModelClient
 from serving.fault import ServingFault
 from serving.process import log
 from serving.rank import RankingService
+from serving.served_log import ServedLog
 from serving.served_model import ModelFollower
 
 FOLLOW_SECONDS = 1.0
@@ -46,15 +48,18 @@ def ranking_service(settings: Any, log: Callable[[str], None] = log) -> Iterator
     name = settings.serving.model_name
     client = ModelClient(settings.addresses.model_grpc, name, settings.serving.deadline_ms)
     follower = ModelFollower(settings.layout.serving / name, client.answering_version)
+    reader = GuardedReader(OnlineFeatures(config_from(settings)))
+    served_log = ServedLog(settings.layout.table(TABLE_SERVED_FEATURES), settings.serving.logged_share, tell=log)
     service = RankingService(
-        GuardedReader(OnlineFeatures(config_from(settings))), follower, client,
+        reader, follower, client, served_log=served_log,
         max_candidates=settings.serving.max_candidates, deadline_ms=settings.serving.deadline_ms)
     stop = threading.Event()
     following = threading.Thread(target=keep_following, args=(follower, stop, log), daemon=True)
     try:
-        warm_up(service)
+        warm_up(RankingService(reader, follower, client))
         following.start()
-        yield service
+        with served_log:
+            yield service
     finally:
         stop.set()
         follower.close()

@@ -23,6 +23,7 @@ from serving.fallback import smoothed_ctr
 from serving.fault import DEADLINE_EXCEEDED, INTERNAL, NOT_FOUND, ServingFault
 from serving.ranking_reply import RankedReply, ranked_items
 from serving.ranking_request import MAX_CANDIDATES, RankRequest, build_request
+from serving.served_log import Served, ServedLog
 from serving.served_model import ModelFollower, ServedModel
 from serving.signature import CTR, Tensors
 
@@ -67,9 +68,10 @@ class RankingService:
 
     def __init__(
         self, reader: FeatureReader, follower: ModelFollower, predictor: Predictor, clock: Clock | None = None,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex, max_candidates: int = MAX_CANDIDATES, deadline_ms: float = 1_000,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex, served_log: ServedLog | None = None,
+        max_candidates: int = MAX_CANDIDATES, deadline_ms: float = 1_000,
     ) -> None:
-        self.reader, self.follower, self.predictor = reader, follower, predictor
+        self.reader, self.follower, self.predictor, self.served_log = reader, follower, predictor, served_log
         self.clock, self.new_id = clock or SystemClock(), new_id
         self.max_candidates, self.deadline_ms = max_candidates, deadline_ms
         self.contract_hash = contract_hash()
@@ -87,7 +89,8 @@ class RankingService:
     def answer(self, asked: RankRequest, request_id: str | None = None) -> RankedReply:
         """The same for a request that was judged already; `request_id` for one that brings none."""
         watch = Stopwatch(self.deadline_ms)
-        at_ms = self.clock.now_ms() if asked.at_ms is None else asked.at_ms
+        request_id, now_ms = asked.request_id or request_id or self.new_id(), self.clock.now_ms()
+        at_ms = now_ms if asked.at_ms is None else asked.at_ms
         rows = read_rows(self.reader, asked.user_id, list(dict.fromkeys(asked.candidates)), at_ms)
         watch.lap("read")
         model, assembled, prediction, fault = self.predict(rows, watch)
@@ -97,13 +100,14 @@ class RankingService:
         else:
             outputs = prediction.outputs
         items = ranked_items(rows, assembled, outputs)
+        reasons = [fault] * bool(fault) + [f"feature store: {rows.store_fault}"] * bool(rows.store_fault)
+        if self.served_log and model and assembled:
+            self.served_log.add(Served(request_id, now_ms, model, rows, assembled, "; ".join(reasons)))
         watch.lap("reply")
         watch.timings["total"] = round(watch.elapsed_ms(), 3)
-        reasons = [fault] * bool(fault) + [f"feature store: {rows.store_fault}"] * bool(rows.store_fault)
         answered = model if prediction is not None else None
         return RankedReply(
-            request_id=asked.request_id or request_id or self.new_id(), user_id=asked.user_id,
-            at=from_ms(at_ms).isoformat(timespec="milliseconds"),
+            request_id=request_id, user_id=asked.user_id, at=from_ms(at_ms).isoformat(timespec="milliseconds"),
             model_version=answered.version if answered else None, ranker=answered.ranker if answered else None,
             codebook_version=answered.codebook_version if answered else None, contract_hash=self.contract_hash,
             degraded="; ".join(reasons), user_defaults=list(assembled.user_defaults) if assembled else [],

@@ -81,6 +81,8 @@ class RankingApi:
     ) -> None:
         self.service, self.config, self.record = service, config, record
         self.metrics = RankingMetrics()
+        if service.served_log:
+            self.metrics.registry.register(service.served_log.requests)
         self.workers = ThreadPoolExecutor(config.threads, "rank")
         self.in_flight = 0  # of the event loop alone
 

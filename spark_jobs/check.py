@@ -34,7 +34,7 @@ ITEM_COLUMNS = ["item_id", "title", "attributes", "published_at", "vector", "ing
 SID_COLUMNS = ["item_id", "codes", "assigned_at", "codebook_version"]
 FRAME_COLUMNS = ["event_id", "user_id", "item_id", "event_time", "ds", "clicked", "ordered", "user_row", "item_row",
                  "hour_of_day", "day_of_week", "history_rows", "online_days", "exposure_7d", "click_7d", "maturity_tick",
-                 "repeat_count", "repeat_age_days"]
+                 "repeat_count", "repeat_age_days", "served"]
 REPEATED = ["event_type", "user_id", "item_id", "source", "ds", "codebook_version"]  # few values, many rows
 
 

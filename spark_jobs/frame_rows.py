@@ -8,7 +8,7 @@ from features.clock import MS_PER_DAY
 from features.events import CLICK, IMPRESSION, ORDER
 from features.maturity import online_days
 from features.names import CLICKED, DS, EVENT_ID, EVENT_TYPE, ITEM_ID, ONLINE_DAYS, ORDERED, REQUEST_ID, USER_ID
-from features.spec import HISTORY_LENGTH, PADDING_ROW
+from features.spec import HISTORY_LENGTH, INPUTS_BY_NAME, PADDING_ROW
 from features.windows import HOUR_MS
 from spark_jobs.event_log import EVENT_MS, INGEST_MS
 from spark_jobs.known_takes import known_features
@@ -19,9 +19,9 @@ WANTED, ITEM_ROW, USER_ROW, PUBLISHED_MS = "wanted", "item_row", "user_row", "pu
 MONDAY = 3  # days from a Monday to the epoch's Thursday
 
 ROW_SCHEMA = (
-    f"{EVENT_ID} string, {USER_ID} string, {ITEM_ID} string, {EVENT_MS} long, {DS} string, {CLICKED} byte, {ORDERED} byte, "
-    f"{USER_ROW} int, {ITEM_ROW} int, hour_of_day int, day_of_week int, history_rows array<int>, {ONLINE_DAYS} long, "
-    "repeat_count float, repeat_age_days float")
+    f"{EVENT_ID} string, {USER_ID} string, {ITEM_ID} string, {EVENT_MS} long, {REQUEST_ID} string, {DS} string, "
+    f"{CLICKED} byte, {ORDERED} byte, {USER_ROW} int, {ITEM_ROW} int, hour_of_day int, day_of_week int, "
+    f"history_rows array<int>, {ONLINE_DAYS} long, repeat_count float, repeat_age_days float")
 
 
 def bucket_rows(table: pa.Table) -> pa.Table:
@@ -44,9 +44,11 @@ def bucket_rows(table: pa.Table) -> pa.Table:
     lengths = (history != PADDING_ROW).sum(axis=1)
     published = rows[PUBLISHED_MS].combine_chunks()
     known = pc.is_valid(published).to_numpy(zero_copy_only=False)
-    days = np.where(known, online_days(at_ms, pc.fill_null(published, 0).to_numpy()), -1)
+    days = online_days(at_ms, pc.fill_null(published, 0).to_numpy())
+    days = np.where(known, days, int(INPUTS_BY_NAME["item_stats"].default))  # as serving fills it
     return pa.table({
-        EVENT_ID: rows[EVENT_ID], USER_ID: rows[USER_ID], ITEM_ID: rows[ITEM_ID], EVENT_MS: at_ms, DS: rows[DS],
+        EVENT_ID: rows[EVENT_ID], USER_ID: rows[USER_ID], ITEM_ID: rows[ITEM_ID], EVENT_MS: at_ms,
+        REQUEST_ID: rows[REQUEST_ID], DS: rows[DS],
         CLICKED: clicked, ORDERED: ordered, USER_ROW: rows[USER_ROW], ITEM_ROW: rows[ITEM_ROW],
         "hour_of_day": (at_ms // HOUR_MS % 24).astype("int32"),
         "day_of_week": ((at_ms // MS_PER_DAY + MONDAY) % 7).astype("int32"),

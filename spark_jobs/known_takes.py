@@ -1,7 +1,8 @@
 """What was known of one user's takes at the moment of each impression: history rows and repeat features.
 
-Known at t are the takes with ingest_time + AVAILABILITY_DELAY_MS <= t, as online: publication takes a moment. The
-features themselves are features/history.py's, which serving calls too.
+Known at t are the takes with ingest_time + AVAILABILITY_DELAY_MS <= t, as online: publication takes a moment. Of the newest of
+them those before t count: a producer's clock may be ahead of ours. The features themselves are features/history.py's, which
+serving calls too.
 """
 
 import numpy as np
@@ -34,14 +35,15 @@ def known_features(
     order = np.argsort(at_ms, kind="stable")
     moments, starts = np.unique(at_ms[order], return_index=True)
     known_counts = np.searchsorted(by_knowledge, moments, side="right")
-    last_count, rows, items, times = -1, history[:0], taken, taken_ms
+    last, rows, newest = (-1, -1), item_rows[:0], np.empty(0, np.int64)
     for moment, known, of_moment in zip(moments, known_counts, np.split(order, starts[1:]), strict=True):
         if not known:
             continue
-        if known != last_count:  # knowledge changes with a take, not with an impression
+        if known != last[0]:  # knowledge changes with a take, not with an impression
             newest = np.flatnonzero(known_from <= moment)[-HISTORY_KEPT:]
-            items, times = taken[newest], taken_ms[newest]
-            rows, last_count = item_rows[last_distinct(items)], known
+        before = newest[:np.searchsorted(taken_ms[newest], moment)]
+        if (known, len(before)) != last:
+            rows, last = item_rows[last_distinct(taken[before])], (known, len(before))
         history[of_moment, :len(rows)] = rows
-        count[of_moment], age[of_moment] = repeat_features(items, times, candidate[of_moment], int(moment))
+        count[of_moment], age[of_moment] = repeat_features(taken[before], taken_ms[before], candidate[of_moment], int(moment))
     return history, count, age

@@ -42,7 +42,8 @@ def replace_days(frame: DataFrame, path: Path, first: date, as_of: date, order: 
     predicate = f"{DS} >= '{first.isoformat()}' AND {DS} < '{as_of.isoformat()}'"
     if order:
         frame = frame.repartitionByRange(DS, *order).sortWithinPartitions(DS, *order)
-    frame.write.format("delta").mode("overwrite").option("replaceWhere", predicate).partitionBy(DS).save(str(path))
+    writer = frame.write.format("delta").mode("overwrite").option("replaceWhere", predicate)
+    writer.option("mergeSchema", True).partitionBy(DS).save(str(path))  # a new column is null in days of before
     return table_version(path)
 
 

@@ -64,6 +64,10 @@ class Run:
         """Replace the run's days of a table (`order`: lake.replace_days); returns the version."""
         return self.wrote(frame, table, lake.replace_days(frame, self.layout.table(table), self.first, self.as_of, order))
 
+    def read_back(self, table: str) -> DataFrame:
+        """The run's days of a table, as it wrote them."""
+        return lake.between(lake.read_table(self.spark, self.layout.table(table), self.writes[table]), self.first, self.as_of)
+
     def append_new(self, frame: DataFrame, table: str, keys: tuple[str, ...], partition: str | None = None) -> int:
         return self.wrote(frame, table, lake.append_new_rows(frame, self.layout.table(table), keys, partition))
 

@@ -3,10 +3,12 @@
     labels      clicks and orders attributed to impressions (labels.py), ingested before as_of
     sample      whole user-days, by a hash of user and day: a share of them, the same ones in every run
     history     the user's takes that were known at the impression (known_takes.py)
-    maturity    Feast's point-in-time join over `item_maturity_rebuilt` (features/retrieval.py)
+    maturity    the point-in-time join over `item_maturity_rebuilt`: Feast on DuckDB, or Spark (`[feast] offline_store`)
+    served      where the impression's request was logged, all of these as they were served (served_rows.py)
 
-One shuffle brings a user's impressions and takes together; a bucket of users is one vectorised call (frame_rows.py). SIDs
-are joined when a model reads the frame (ADR-0002).
+Every impression is kept: where event ids went in that do not come out, the job ends before it writes. One shuffle brings a
+user's impressions and takes together; a bucket of users is one vectorised call (frame_rows.py). SIDs are joined when a model
+reads the frame (ADR-0002).
 
     python -m spark_jobs.training_frame --from 2026-08-26 --as-of 2026-11-22 --user-day-share 0.3
 """
@@ -40,6 +42,7 @@ from features.names import (
     TABLE_ITEM_INDEX,
     TABLE_ITEMS,
     TABLE_MATURITY_REBUILT,
+    TABLE_SERVED_FEATURES,
     TABLE_TRAINING_FRAME,
     TABLE_USER_HISTORY,
     TABLE_USER_INDEX,
@@ -54,15 +57,16 @@ from spark_jobs import lake
 from spark_jobs.catalogue import CATALOGUE_COLUMNS, current_items
 from spark_jobs.event_log import EVENT_MS, HORIZON, INGEST_MS, NEEDED, first_sightings, in_milliseconds
 from spark_jobs.frame_rows import EARLIER_TAKE, ITEM_ROW, PUBLISHED_MS, ROW_SCHEMA, USER_ROW, WANTED, bucket_rows
+from spark_jobs.point_in_time import newest_readable
 from spark_jobs.run import Run, job_parser, run_job
+from spark_jobs.served_rows import MATURITY_TICK, SERVED, as_served, served_rows
 from spark_jobs.user_history import BUCKETS_PER_TASK, COLUMNS, earlier_takes
 
-MATURITY_TICK = "maturity_tick"
 HASH_STEPS = 1_000_000
 EVENT_COLUMNS = (USER_ID, ITEM_ID, EVENT_ID, EVENT_TYPE, EVENT_MS, INGEST_MS, REQUEST_ID, DS)
 FRAME_COLUMNS = (
     EVENT_ID, USER_ID, ITEM_ID, EVENT_TIME, DS, CLICKED, ORDERED, USER_ROW, ITEM_ROW, "hour_of_day", "day_of_week",
-    "history_rows", ONLINE_DAYS, EXPOSURE_7D, CLICK_7D, MATURITY_TICK, "repeat_count", "repeat_age_days")
+    "history_rows", ONLINE_DAYS, EXPOSURE_7D, CLICK_7D, MATURITY_TICK, "repeat_count", "repeat_age_days", SERVED)
 
 Join = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -90,8 +94,9 @@ def known_events(run: Run) -> DataFrame:
         before = lake.between(log, date.min, run.first - HORIZON).where(F.col(EVENT_TYPE).isin(CLICK, ORDER))
         return recent.union(first_sightings(before).select(*EVENT_COLUMNS))
     marked = earlier.withColumns({EVENT_TYPE: F.lit(EARLIER_TAKE), REQUEST_ID: F.lit(None).cast("string")})
-    seen_again = recent.join(marked.select(EVENT_ID), EVENT_ID, "left_anti")
-    return seen_again.select(*EVENT_COLUMNS).union(marked.select(*EVENT_COLUMNS))
+    shown = recent.where(F.col(EVENT_TYPE) == IMPRESSION)
+    taken_again = recent.where(F.col(EVENT_TYPE) != IMPRESSION).join(marked.select(EVENT_ID), EVENT_ID, "left_anti")
+    return shown.union(taken_again.select(*EVENT_COLUMNS)).union(marked.select(*EVENT_COLUMNS))
 
 
 def described(events: DataFrame, item_index: DataFrame, user_index: DataFrame, items: DataFrame) -> DataFrame:
@@ -111,10 +116,25 @@ def frame_rows(events: DataFrame, first: date, share: float, buckets: int = 8) -
     return marked.groupBy("bucket").applyInArrow(bucket_rows, ROW_SCHEMA)
 
 
-def with_maturity(frame: DataFrame, join: Join, scratch: Path) -> DataFrame:
-    """The frame with exposure_7d, click_7d (0 where nothing was published yet) and maturity_tick (null there).
+def refuse_lost(shown: DataFrame, rows: DataFrame) -> None:
+    """Raises DataError: the rows are not the impressions of the log, each once. shown: event_id, distinct."""
+    came, left, lost = shown.count(), rows.count(), shown.join(rows, EVENT_ID, "left_anti").count()
+    if lost or came != left:
+        raise DataError(f"{came:,} impressions were to become training rows, {left:,} rows came of them and {lost:,} event ids "
+                        "are in none: nothing was written; look for ids that stand twice in item_index, user_index or items")
 
-    `join` answers one pandas frame of event_id, item_id, event_time. Raises DataError: it lost or doubled a row.
+
+def sampled_impressions(run: Run, share: float) -> DataFrame:
+    """event_id of the impressions that the frame must hold: those of the log, whatever is joined to them later."""
+    log = in_milliseconds(lake.between(run.read(TABLE_EVENTS, NEEDED), run.first - HORIZON, run.as_of))
+    wanted = (F.col(EVENT_TYPE) == IMPRESSION) & (F.col(DS) >= run.first.isoformat()) & in_sample(share)
+    return first_sightings(log).where(wanted).select(EVENT_ID).distinct()
+
+
+def maturity_by_feast(frame: DataFrame, join: Join, scratch: Path) -> DataFrame:
+    """event_id, exposure_7d, click_7d, tick (null: nothing was published yet), through one pandas frame.
+
+    `join` answers one of event_id, item_id, event_time. Raises DataError: it lost or doubled a row.
     """
     asked = frame.select(EVENT_ID, ITEM_ID, F.timestamp_millis(EVENT_MS).alias(EVENT_TIME)).toPandas()
     asked[EVENT_TIME] = asked[EVENT_TIME].dt.tz_localize("UTC")
@@ -123,12 +143,16 @@ def with_maturity(frame: DataFrame, join: Join, scratch: Path) -> DataFrame:
         raise DataError(f"the point-in-time join answered {len(found)} rows for {len(asked)} impressions, or others than were "
                         "asked for: nothing was written; compare features/retrieval.py with its offline store")
     counts = {name: found[name].fillna(0).astype("int64") for name in (EXPOSURE_7D, CLICK_7D)}
-    answer = pd.DataFrame({EVENT_ID: found[EVENT_ID], **counts, MATURITY_TICK: pd.to_datetime(found[TICK], utc=True)})
+    answer = pd.DataFrame({EVENT_ID: found[EVENT_ID], **counts, TICK: pd.to_datetime(found[TICK], utc=True)})
     scratch.mkdir(parents=True, exist_ok=True)
     answer.to_parquet(scratch / "maturity.parquet", index=False, coerce_timestamps="us")
-    maturity = frame.sparkSession.read.parquet(str(scratch / "maturity.parquet"))
-    joined = frame.join(maturity, EVENT_ID).withColumn(EVENT_TIME, F.timestamp_millis(EVENT_MS))
-    return joined.select(*FRAME_COLUMNS)
+    return frame.sparkSession.read.parquet(str(scratch / "maturity.parquet"))
+
+
+def with_maturity(frame: DataFrame, maturity: DataFrame) -> DataFrame:
+    """The frame with exposure_7d, click_7d (0 where nothing was published yet), maturity_tick (null there) and event_time."""
+    joined = frame.join(maturity.withColumnRenamed(TICK, MATURITY_TICK), EVENT_ID, "left")
+    return joined.fillna(0, [EXPOSURE_7D, CLICK_7D]).withColumn(EVENT_TIME, F.timestamp_millis(EVENT_MS))
 
 
 def work(run: Run, arguments: argparse.Namespace) -> str:
@@ -136,30 +160,40 @@ def work(run: Run, arguments: argparse.Namespace) -> str:
     if not 0 < share <= 1:
         raise ConfigError(f"--user-day-share must be in (0, 1], got {share}")
     run.read(TABLE_MATURITY_REBUILT)
-    items = current_items(run.read(TABLE_ITEMS, CATALOGUE_COLUMNS), run.as_of)
-    events = described(known_events(run), run.read(TABLE_ITEM_INDEX), run.read(TABLE_USER_INDEX), items)
-    rows = frame_rows(events, run.first, share, BUCKETS_PER_TASK * run.settings.spark.shuffle_partitions).persist()
+    items, item_index = current_items(run.read(TABLE_ITEMS, CATALOGUE_COLUMNS), run.as_of), run.read(TABLE_ITEM_INDEX)
+    events = described(known_events(run), item_index, run.read(TABLE_USER_INDEX), items)
+    buckets = BUCKETS_PER_TASK * run.settings.spark.shuffle_partitions
+    rows = frame_rows(events, run.first, share, buckets).persist()
     scratch = run.layout.home / "tmp" / f"training_frame-{run.as_of}"
     try:
         record(run, rows, share)
-        frame = with_maturity(rows, feast_join(run), scratch)
-        version = run.replace_days(frame, TABLE_TRAINING_FRAME, (EVENT_TIME, EVENT_ID))
+        refuse_lost(sampled_impressions(run, share), rows)
+        frame = with_maturity(rows, maturity(run, rows, scratch, buckets))
+        served = logged(run, item_index)
+        frame = frame.withColumn(SERVED, F.lit(False)) if served is None else as_served(frame, served)
+        version = run.replace_days(frame.select(*FRAME_COLUMNS), TABLE_TRAINING_FRAME, (EVENT_TIME, EVENT_ID))
+        run.facts["served"] = run.read_back(TABLE_TRAINING_FRAME).where(SERVED).count()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         rows.unpersist()
     return f"{TABLE_TRAINING_FRAME}@{version}"
 
 
-def feast_join(run: Run) -> Join:
-    """Feast's point-in-time join over the version of the rebuild that this run pinned."""
+def maturity(run: Run, rows: DataFrame, scratch: Path, buckets: int) -> DataFrame:
+    """The point-in-time join over the version of the rebuild that this run pinned."""
+    if run.settings.feast.offline_store == "spark":
+        published = run.read(TABLE_MATURITY_REBUILT)
+        found = newest_readable(rows, published, buckets)
+        return found.select(EVENT_ID, EXPOSURE_7D, CLICK_7D, F.timestamp_millis("tick_ms").alias(TICK))
     config, version = config_from(run.settings), run.reads[TABLE_MATURITY_REBUILT]
+    return maturity_by_feast(rows, lambda asked: historical_maturity(config, asked, version=version), scratch)
 
-    def join(asked: pd.DataFrame) -> pd.DataFrame:
-        found = historical_maturity(config, asked, version=version)
-        # Feast's Spark store leaves this on in the session, and Delta's own queries then fail on a column called `row`.
-        run.spark.conf.set("spark.sql.parser.quotedRegexColumnNames", "false")
-        return found
-    return join
+
+def logged(run: Run, item_index: DataFrame) -> DataFrame | None:
+    """What requests of the days, and of the evening before, were served; None: no request was ever logged."""
+    if not run.has(TABLE_SERVED_FEATURES):
+        return None
+    return served_rows(lake.between(run.read(TABLE_SERVED_FEATURES), run.first - timedelta(days=1), run.as_of), item_index)
 
 
 def record(run: Run, rows: DataFrame, share: float) -> None:

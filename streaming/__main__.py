@@ -6,102 +6,41 @@
     python -m streaming send                                  JSON lines from stdin into Kafka, live
     python -m streaming status                                lag and freshness
     python -m streaming verify --as-of D [--from D0]          published rows against the rebuild, row by row
+    python -m streaming dead-letters list|replay              what was refused and why; back into its topic after a fix
+    python -m streaming state check|export|import             the state store: is it sound; to a folder; from one
     python -m streaming watermark --at-least D                0 if the lake holds every event before D, else 1
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from features.clock import SystemClock, from_ms, parse_as_of
-from features.errors import GatesidError
-from features.names import TABLE_EVENTS, TABLE_MATURITY_LOG
+from features.errors import GatesidError, StreamError
+from features.names import TABLE_EVENTS
 from infra.settings import Settings, load_settings
 from streaming.config import StreamConfig
-
-
-def config_from(settings: Settings) -> StreamConfig:
-    stream = settings.stream
-    return StreamConfig(settings.home, settings.addresses.kafka, settings.valkey_url, stream.group, settings.kafka.partitions,
-                        stream.publish_interval_ms, batch_records=stream.batch_records, heartbeat_ms=stream.heartbeat_ms)
-
-
-def open_broker(config: StreamConfig) -> Any:
-    from streaming.kafka_io import Broker
-
-    broker = Broker(config.bootstrap)
-    broker.check_topics({config.events_topic: config.partitions, config.catalog_topic: config.partitions,
-                         config.dead_letters_topic: None})
-    return broker
-
-
-def open_store(config: StreamConfig, broker: Any) -> Any:
-    from streaming.state_store import Identity
-    from streaming.valkey_store import ValkeyStateStore, connect
-
-    identity = Identity(
-        broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms, config.dedupe_horizon_ms)
-    return ValkeyStateStore(connect(config.valkey_url), config.group, identity)
+from streaming.wiring import ROLES, config_from, open_broker, open_store
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.report import Report
     from streaming.role import Stop, run_role
 
-    config = config_from(settings)
+    config = replace(config_from(settings), instance=arguments.instance)
     stop = Stop()
     print(f"{arguments.role}: {config}", flush=True)
     metrics = settings.addresses.stream_metrics if arguments.metrics is None else arguments.metrics
     report = Report(config, arguments.role, None if metrics == "off" else metrics)
     broker = open_broker(config)
-    make = {"maturity": maturity_role, "lake": lake_role, "catalog": catalog_role}[arguments.role]
-    run_role(config, make(config, settings, broker, report), report, stop, arguments.instance)
+    run_role(config, ROLES[arguments.role](config, settings, broker, report), report, stop)
     broker.close()
     return 0
-
-
-def maturity_role(config: StreamConfig, settings: Settings, broker: Any, report: Any) -> Any:
-    from features.retrieval import OnlineFeatures
-    from features.retrieval import config_from as feature_config
-    from streaming.consumer import MaturityRole
-    from streaming.dead_letter import DeadLetters
-    from streaming.heartbeat import Heartbeats
-    from streaming.kafka_io import Producer
-    from streaming.sinks import FeastPushSink, LakeSink
-    from streaming.user_history import UserHistories
-
-    store, producer = open_store(config, broker), Producer(config.bootstrap)
-    online = OnlineFeatures(feature_config(settings))
-    _ = online.store  # no registry: refuse now, not at the first push
-    feast = FeastPushSink(online)
-    log = LakeSink(config.layout.table(TABLE_MATURITY_LOG), config.group, config.events_topic)
-    return MaturityRole(
-        config, store, UserHistories(store.client, config.group), feast, log, feast,
-        DeadLetters(producer, config.dead_letters_topic),
-        Heartbeats(producer, broker, config.events_topic, config.heartbeat_ms), report, SystemClock())
-
-
-def lake_role(config: StreamConfig, settings: Settings, broker: Any, report: Any) -> Any:
-    from streaming.raw_lake import LakeRole
-
-    return LakeRole(config, broker.cluster_id(), report)
-
-
-def catalog_role(config: StreamConfig, settings: Settings, broker: Any, report: Any) -> Any:
-    from features.encoder import ContentEncoder
-    from features.retrieval import OnlineFeatures
-    from features.retrieval import config_from as feature_config
-    from streaming.dead_letter import DeadLetters
-    from streaming.kafka_io import Producer
-    from streaming.new_items import CatalogRole
-    from streaming.valkey_store import connect
-
-    online = OnlineFeatures(feature_config(settings))
-    _ = online.store
-    letters = DeadLetters(Producer(config.bootstrap), config.dead_letters_topic)
-    return CatalogRole(config, connect(config.valkey_url), online, ContentEncoder.load, letters, report, SystemClock())
 
 
 def seed(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -176,6 +115,60 @@ def watermark(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0 if complete else 1
 
 
+def state(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming import store_copy
+    from streaming.user_history import UserHistories
+
+    config = config_from(settings)
+    store = open_store(config, open_broker(config))
+    histories = UserHistories(store.client, config.group)
+    if arguments.action == "check":
+        found = store_copy.check(store, config.partitions, config.interval_ms)
+        print("\n".join([*found.lines, *found.faults, f"{len(found.faults)} faults"]))
+        return 1 if found.faults else 0
+    if arguments.folder is None:
+        raise StreamError(f"`state {arguments.action}` needs a folder: --folder PATH")
+    if arguments.action == "export":
+        users = store_copy.export(store, histories, store.identity, arguments.folder)
+        print(f"{config.partitions} partitions and the histories of {users:,} users")
+    else:
+        partitions = store_copy.restore(store, histories, store.identity, arguments.folder, arguments.replace)
+        print(f"partitions {partitions} are as in the export; the stream goes on from their offsets")
+    print(arguments.folder)
+    return 0
+
+
+def dead_letters(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.letters import read_letters
+
+    config = config_from(settings)
+    broker = open_broker(config)
+    letters = read_letters(config, broker)
+    if arguments.action == "replay":
+        return replay_letters(arguments, config, broker, letters)
+    chosen = letters.of(arguments.reason)
+    for letter in chosen if arguments.limit is None else chosen[-arguments.limit:]:
+        tell(json.dumps(letter.as_json(), ensure_ascii=False) if arguments.json else letter.line())
+    print(letters.summary(), file=sys.stderr if arguments.json else sys.stdout)
+    return 0
+
+
+def replay_letters(arguments: argparse.Namespace, config: StreamConfig, broker: Any, letters: Any) -> int:
+    """1 if some of the letters chosen would be refused again."""
+    from streaming.kafka_io import Producer
+    from streaming.letters import read_edited, replay
+
+    edited = {} if arguments.edited is None else read_edited(arguments.edited, letters)
+    chosen = [letters.waiting[name] for name in edited] if edited else letters.of(arguments.reason)
+    producer = Producer(config.bootstrap)
+    done = replay(config, broker, producer, chosen, edited, SystemClock())
+    producer.close()
+    for line in done.refused:
+        tell(line)
+    print(f"{done.sent:,} records sent again, {len(done.refused):,} would be refused again and stay")
+    return 1 if done.refused else 0
+
+
 def tell(line: str) -> None:
     print(line, flush=True)
 
@@ -198,7 +191,7 @@ def build_parser() -> argparse.ArgumentParser:
         return made
 
     made = command("run", "Consume until SIGTERM, e.g. `python -m streaming run --role maturity`", run)
-    made.add_argument("--role", required=True, choices=("maturity", "lake", "catalog"))
+    made.add_argument("--role", required=True, choices=tuple(ROLES))
     made.add_argument("--instance", help="static group membership: a restart under this name keeps its partitions")
     made.add_argument("--metrics", help="host:port of the Prometheus endpoint, or `off` (default: the stream_metrics address)")
     made = command("seed", "Write the state as of a day from maturity_state/<D> and user_history", seed)
@@ -217,6 +210,19 @@ def build_parser() -> argparse.ArgumentParser:
                              "differ", verify)
     made.add_argument("--from", dest="start", type=day, help="first day (default: the day before --as-of)")
     made.add_argument("--as-of", type=day, required=True)
+    made = command("dead-letters", "List the records that were refused, or send them to their topic again after a fix; "
+                                   "a letter is replayed once, and an event counts once", dead_letters)
+    made.add_argument("action", choices=("list", "replay"))
+    made.add_argument("--reason", action="append", default=[], help="only letters with this reason; repeatable")
+    made.add_argument("--limit", type=int, help="list: the newest N alone")
+    made.add_argument("--json", action="store_true", help="list: one JSON object a line, to be edited and given to replay")
+    made.add_argument("--edited", type=argparse.FileType("rb"), metavar="FILE",
+                      help="replay: these letters, with the values in FILE (- for stdin), lines as `list --json` prints them")
+    made = command("state", "The state store: check it (exit code 1 if it contradicts itself), export it to a new folder, "
+                            "import one; stop the maturity consumers before an import", state)
+    made.add_argument("action", choices=("check", "export", "import"))
+    made.add_argument("--folder", type=Path, help="export: a new one; import: one that was exported")
+    made.add_argument("--replace", action="store_true", help="import: also over partitions that stand further")
     made = command("watermark", "Exit code 0 if the lake holds every event before a day, else 1", watermark)
     made.add_argument("--at-least", type=day, required=True)
     return parser

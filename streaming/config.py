@@ -20,6 +20,8 @@ class StreamConfig:
     batch_records: int = 5_000  # records a poll, at most
     heartbeat_ms: int = 1_000  # silence of a partition after which its owner writes a heartbeat
     report_s: float = 10.0  # between progress lines
+    instance: str | None = None  # static group membership: a restart under this name keeps its partitions
+    valkey_cluster: bool = False  # the URL names one node of a cluster
     events_topic: str = TOPIC_EVENTS
     catalog_topic: str = TOPIC_CATALOG
     dead_letters_topic: str = TOPIC_DEAD_LETTERS
@@ -32,9 +34,13 @@ class StreamConfig:
         return Layout(self.home)
 
     def ready_file(self, role: str) -> Path:
-        """There while the role is assigned and has caught up since its start."""
-        return self.home / "run" / f"stream-{role}.ready"
+        """There while the role is assigned, has caught up since its start, and nothing it needs is away."""
+        return self.run_file(role, "ready")
 
     def progress_file(self, role: str) -> Path:
         """The last progress line's fields as JSON."""
-        return self.home / "run" / f"stream-{role}.json"
+        return self.run_file(role, "json")
+
+    def run_file(self, role: str, kind: str) -> Path:
+        own = f"-{self.instance}" if self.instance else ""
+        return self.home / "run" / f"stream-{role}{own}.{kind}"

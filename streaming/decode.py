@@ -97,7 +97,7 @@ class Refused(Exception):
         self.detail = detail
 
 
-FIELDS = attrgetter("event_id", "event_type", "user_id", "item_id", "event_time", "request_id", "context")
+FIELDS = [attrgetter(name) for name in WireEvent.__struct_fields__]
 decoder = msgspec.json.Decoder(WireEvent)
 typeless = msgspec.json.Decoder()
 
@@ -112,23 +112,25 @@ def decode_events(keys: Sequence[bytes | None], values: Sequence[bytes | None], 
     places = [i for i, value in enumerate(values) if value != HEARTBEAT_VALUE]
     beats = len(values) - len(places)
     bodies = list(values) if not beats else [values[i] for i in places]
-    good: list[tuple[int, WireEvent]] = []
+    events = decode_whole(bodies)
+    if events is not None and (made := plain_columns(places, events, keys, ingest_ms)) is not None:
+        return Decoded(made, [], beats)
+    good: list[WireEvent] = []
+    good_places: list[int] = []
     rejected: list[Rejected] = []
-    whole = decode_whole(bodies)
-    if whole is not None:
-        good = list(zip(places, whole, strict=True))
-    else:
-        for place, value in zip(places, bodies, strict=True):
-            try:
-                event = decode_one(value)
-            except Refused as fault:
-                rejected.append(Rejected(place, fault.reason, fault.detail))
-                continue
+    for place, value in zip(places, bodies, strict=True):
+        try:
+            event = decode_one(value)
             if event is None:
                 beats += 1
-            else:
-                good.append((place, event))
-    return Decoded(columns(good, keys, ingest_ms, rejected), rejected, beats)
+                continue
+            good.append(checked(event, keys[place]))
+            good_places.append(place)
+        except Refused as fault:
+            rejected.append(Rejected(place, fault.reason, fault.detail))
+    made = plain_columns(good_places, good, keys, ingest_ms)
+    assert made is not None  # each was checked
+    return Decoded(made, rejected, beats)
 
 
 def decode_whole(bodies: list[bytes | None]) -> list[WireEvent] | None:
@@ -172,38 +174,26 @@ def refusal(fault: msgspec.ValidationError) -> Refused:
     return Refused(Reason.MISSING_FIELD if missing else Reason.WRONG_TYPE, text)
 
 
-def columns(good: list[tuple[int, WireEvent]], keys: Sequence[bytes | None], ingest_ms: Int64,
-            rejected: list[Rejected]) -> Events:
-    """Event columns of the records that have a known type, a readable time, an object as context and their item as key.
-
-    A batch without anything odd is checked as a whole; else each record is.
-    """
-    if not all_plain(good, keys):
-        kept = []
-        for place, event in good:
-            try:
-                kept.append((place, checked(event, keys[place])))
-            except Refused as fault:
-                rejected.append(Rejected(place, fault.reason, fault.detail))
-        good = kept
-    count = len(good)
-    position = np.fromiter((place for place, _ in good), np.int64, count)
+def plain_columns(places: list[int], events: list[WireEvent], keys: Sequence[bytes | None], ingest_ms: Int64) -> Events | None:
+    """Event columns; None if one of the events needs a closer look: at its type, its time, its context or its key."""
+    count = len(events)
+    position = np.array(places, np.int64)
     if not count:
         return Events(position, [], np.empty(0, np.int8), [], [], np.empty(0, np.int64), ingest_ms[position], [], [])
-    ids, types, users, items, times, requests, contexts = (list(column) for column in zip(
-        *map(FIELDS, (event for _, event in good)), strict=True))
+    ids, types, users, items, times, requests, contexts = (list(map(field_of, events)) for field_of in FIELDS)
+    plain = (set(types) <= KINDS.keys() and set(map(type, times)) == {int}
+             and list(map(str.encode, items)) == ([*keys] if count == len(keys) else [keys[place] for place in places]))
+    if not plain:
+        return None
+    texts: list[str | None] = [None] * count
+    if contexts.count(NO_CONTEXT) != count:
+        try:
+            texts = [None if raw is NO_CONTEXT else context_text(raw) for raw in contexts]
+        except Refused:
+            return None
     return Events(
         position, ids, np.fromiter(map(KINDS.__getitem__, types), np.int8, count), users, items, np.array(times, np.int64),
-        ingest_ms[position], requests, [None if raw is NO_CONTEXT else context_text(raw) for raw in contexts])
-
-
-def all_plain(good: list[tuple[int, WireEvent]], keys: Sequence[bytes | None]) -> bool:
-    """Whether nothing in these records needs a closer look."""
-    events = [event for _, event in good]
-    return (KINDS.keys() >= {event.event_type for event in events}
-            and all(type(event.event_time) is int for event in events)
-            and all(event.context is NO_CONTEXT or bytes(event.context).startswith(b"{") for event in events)
-            and [keys[place] for place, _ in good] == [event.item_id.encode() for event in events])
+        ingest_ms[position], requests, texts)
 
 
 def checked(event: WireEvent, key: bytes | None) -> WireEvent:

@@ -3,14 +3,15 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic, OffsetSpec
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import FencedInstanceIdError, TopicAlreadyExistsError
+from kafka.errors import KafkaError as KafkaError
 from kafka.partitioner.default import murmur2
 from kafka.structs import OffsetAndMetadata
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from features.errors import EnvironmentFault, StreamError
 TIME_TYPE, APPEND_TIME, CREATE_TIME = "message.timestamp.type", "LogAppendTime", "CreateTime"
 SESSION_TIMEOUT_MS = 6_000
 BOOTSTRAP_TIMEOUT_MS = 5_000
+RECONNECT_MAX_MS = 1_000  # a broker that comes back is found this soon
+ASK_MS = 3_000  # a question to the broker in the middle of consuming
 
 
 class TopicPart(NamedTuple):
@@ -35,6 +38,7 @@ class Records:
     time_ms: NDArray[np.int64]
     key: list[bytes | None]
     value: list[bytes | None]
+    headers: list[dict[str, bytes | None]] = field(default_factory=list)  # only where read_range read them
 
     def __len__(self) -> int:
         return len(self.value)
@@ -44,10 +48,10 @@ class Records:
         return int(self.offset[-1]) + 1
 
 
-def columns(records: Sequence[Any]) -> Records:
+def columns(records: Sequence[Any], with_headers: bool = False) -> Records:
     return Records(
         np.array([r.offset for r in records], np.int64), np.array([r.timestamp for r in records], np.int64),
-        [r.key for r in records], [r.value for r in records])
+        [r.key for r in records], [r.value for r in records], [dict(r.headers) for r in records] if with_headers else [])
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -147,7 +151,7 @@ class Producer:
         try:
             self.producer = KafkaProducer(
                 bootstrap_servers=bootstrap, linger_ms=linger_ms, acks="all", batch_size=131_072, max_request_size=2_000_000,
-                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
+                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS, reconnect_backoff_max_ms=RECONNECT_MAX_MS)
         except KafkaError as fault:
             raise unreachable(bootstrap, fault) from None
         self.failed: list[Exception] = []
@@ -158,14 +162,14 @@ class Producer:
         sent.add_errback(self.failed.append)
 
     def flush(self) -> None:
-        """Returns when everything sent is in the log. Raises StreamError: something is not."""
+        """Returns when everything sent is in the log. Raises EnvironmentFault: something is not."""
         try:
             self.producer.flush(timeout=60)
         except KafkaError as fault:
             self.failed.append(fault)
         if self.failed:
             failed, self.failed = self.failed, []
-            raise StreamError(f"{len(failed)} records were not accepted by the broker, the first because of {failed[0]!r}")
+            raise EnvironmentFault(f"{len(failed)} records were not accepted by the broker, the first because of {failed[0]!r}")
 
     def close(self) -> None:
         self.producer.close(timeout=5)
@@ -175,13 +179,14 @@ class GroupConsumer(ConsumerRebalanceListener):
     """A member of a consumer group that starts each partition where its owner says.
 
     `on_assigned(parts)` returns {part: offset, or None for the beginning}; `on_revoked(parts)` is told what was taken. Both are
-    called from `poll`, never from the client's own thread: that one only holds new partitions until they are started.
+    called from `poll`, never from the client's own thread: that one only holds new partitions until they are started. If `poll`
+    raises, records that it had fetched are lost to the caller: `take_up_again` reads them once more.
     """
 
     def __init__(self, bootstrap: str, group: str, topics: Sequence[str], *,
                  on_assigned: Callable[[list[TopicPart]], Mapping[TopicPart, int | None]],
                  on_revoked: Callable[[list[TopicPart]], None], max_records: int, instance: str | None = None) -> None:
-        self.on_assigned, self.on_revoked = on_assigned, on_revoked
+        self.on_assigned, self.on_revoked, self.instance = on_assigned, on_revoked, instance
         self.news: deque[tuple[bool, list[TopicPart]]] = deque()
         try:
             self.consumer = KafkaConsumer(
@@ -189,7 +194,7 @@ class GroupConsumer(ConsumerRebalanceListener):
                 auto_offset_reset="none", max_poll_records=max_records, session_timeout_ms=SESSION_TIMEOUT_MS,
                 heartbeat_interval_ms=1_500, max_partition_fetch_bytes=4_194_304, fetch_max_wait_ms=100,
                 partition_assignment_strategy=(CooperativeStickyAssignor,), allow_auto_create_topics=False,
-                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
+                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS, reconnect_backoff_max_ms=RECONNECT_MAX_MS)
         except KafkaError as fault:
             raise unreachable(bootstrap, fault) from None
         self.consumer.subscribe(list(topics), listener=self)
@@ -212,16 +217,15 @@ class GroupConsumer(ConsumerRebalanceListener):
         if not parts:
             return
         wanted = self.on_assigned(parts)
-        first = self.consumer.beginning_offsets([TopicPartition(*part) for part in parts])
-        end = self.consumer.end_offsets([TopicPartition(*part) for part in parts])
+        first = self.consumer.beginning_offsets([TopicPartition(*part) for part in parts], timeout_ms=ASK_MS)
+        end = self.consumer.end_offsets([TopicPartition(*part) for part in parts], timeout_ms=ASK_MS)
         for part in parts:
             tp, offset = TopicPartition(*part), wanted[part]
             if offset is not None and not first[tp] <= offset <= end[tp]:
                 raise StreamError(
                     f"{part.topic}/{part.partition}: the state stands at offset {offset}, the log holds {first[tp]} to "
-                    f"{end[tp]}. Records "
-                    "were deleted before they were read, or the topic was made anew: `python -m streaming seed --as-of D "
-                    "--replace`")
+                    f"{end[tp]}. Records were deleted before they were read, or the topic was made anew: what is missing "
+                    "would be missing from the counts; `python -m streaming seed --as-of D --replace`")
             self.consumer.seek(tp, first[tp] if offset is None else offset)
             self.consumer.resume(tp)
 
@@ -231,19 +235,37 @@ class GroupConsumer(ConsumerRebalanceListener):
         else:
             self.consumer.seek(TopicPartition(*part), offset)
 
-    def poll(self, timeout_ms: int) -> dict[TopicPart, Records]:
-        """Whatever came, after partitions that came or went were dealt with."""
-        found = self.consumer.poll(timeout_ms=timeout_ms)
+    def take_up_again(self) -> None:
+        """Let go of everything held, and take it up as if it had just been assigned."""
+        gone: list[TopicPart] = []
         while self.news:
             assigned, parts = self.news.popleft()
+            gone += [] if assigned else parts
+        held = list(self.consumer.assignment())
+        self.consumer.pause(*held)
+        parts = [TopicPart(*tp) for tp in held]
+        self.on_revoked([*gone, *parts])
+        self.news.append((True, parts))
+
+    def poll(self, timeout_ms: int) -> dict[TopicPart, Records]:
+        """Whatever came, after partitions that came or went were dealt with. Raises StreamError: a namesake took over."""
+        try:
+            found = self.consumer.poll(timeout_ms=timeout_ms)
+        except FencedInstanceIdError:
+            raise StreamError(f"another process has joined the group as --instance {self.instance}, so this one leaves: give "
+                              "each process a name of its own") from None
+        while self.news:
+            assigned, parts = self.news[0]
             if assigned:
                 self.start(parts)
             else:
                 self.on_revoked(parts)
+            self.news.popleft()
         return {TopicPart(*tp): columns(records) for tp, records in found.items() if records}
 
     def end_offsets(self, parts: Iterable[TopicPart]) -> dict[TopicPart, int]:
-        return {TopicPart(*tp): end for tp, end in self.consumer.end_offsets([TopicPartition(*part) for part in parts]).items()}
+        asked = [TopicPartition(*part) for part in parts]
+        return {TopicPart(*tp): end for tp, end in self.consumer.end_offsets(asked, timeout_ms=ASK_MS).items()}
 
     def committed(self, part: TopicPart) -> int | None:
         found = self.consumer.committed(TopicPartition(*part))
@@ -255,11 +277,11 @@ class GroupConsumer(ConsumerRebalanceListener):
             TopicPartition(*part): OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()})
 
     def close(self) -> None:
-        self.consumer.close(autocommit=False)
+        self.consumer.close(autocommit=False, timeout_ms=ASK_MS)
 
 
 def read_range(bootstrap: str, part: TopicPart, start: int, end: int) -> Iterable[Records]:
-    """The records of one partition in [start, end), outside any group."""
+    """The records of one partition in [start, end), with their headers, outside any group."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none",
                              max_poll_records=5_000, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS)
     try:
@@ -270,6 +292,6 @@ def read_range(bootstrap: str, part: TopicPart, start: int, end: int) -> Iterabl
             for records in consumer.poll(timeout_ms=1_000).values():
                 kept = [r for r in records if r.offset < end]
                 if kept:
-                    yield columns(kept)
+                    yield columns(kept, with_headers=True)
     finally:
         consumer.close()

@@ -5,10 +5,13 @@ number that was used: whoever appends first reads the number on the same handle,
 raised it since.
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
@@ -17,6 +20,7 @@ from features.errors import SchemaError
 from features.events import TIMESTAMP, Column
 from features.names import CLICK_7D, DS, EXPOSURE_7D, ITEM_ID, TICK
 
+COMPACT_EVERY_S = 1_800.0
 ARROW = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), TIMESTAMP: pa.timestamp("us", tz="UTC"),
          "list<element: float>": pa.list_(pa.field("element", pa.float32()))}
 MATURITY_COLUMNS = (
@@ -42,6 +46,8 @@ class LakeTable:
         if not DeltaTable.is_deltatable(str(path)):
             DeltaTable.create(str(path), self.schema, mode="ignore", partition_by=list(partition_by))
         self.table = DeltaTable(str(path))
+        self.small: set[str] = set()  # the days that were appended to since they were compacted
+        self.compacted = time.monotonic()
         found = pa.schema(self.table.schema().to_arrow())
         if found.names != self.schema.names:
             raise SchemaError(f"the lake's table {path} has the columns {found.names}, expected {self.schema.names}: move "
@@ -61,7 +67,20 @@ class LakeTable:
         except CommitFailedError:
             self.refresh()
             return False
+        if DS in rows.column_names:
+            self.small.update(rows[DS].unique().to_pylist())
         return True
+
+    def tidy(self) -> None:
+        """Now and then rewrite the small files of the days appended to as few large ones. Readers see the old or the new."""
+        if time.monotonic() - self.compacted < COMPACT_EVERY_S:
+            return
+        self.compacted = time.monotonic()
+        for day in sorted(self.small):
+            with suppress(CommitFailedError):  # another consumer was as tidy
+                self.table.optimize.compact(partition_filters=[(DS, "=", day)])
+            self.refresh()
+        self.small.clear()
 
     def rows(self, columns: Mapping[str, Any]) -> pa.Table:
         """A table of this schema from columns by name."""
@@ -77,8 +96,8 @@ def as_arrow(values: Any, kind: pa.DataType) -> pa.Array:
 
 def day_of(times_ms: Any) -> pa.Array:
     """The UTC day "YYYY-MM-DD" of each time."""
-    days = times_ms.astype("datetime64[ms]").astype("datetime64[D]").astype(str)
-    return pa.array(days.tolist(), pa.string())
+    days, which = np.unique(times_ms.astype("datetime64[ms]").astype("datetime64[D]"), return_inverse=True)
+    return pa.array(days.astype(str).tolist(), pa.string()).take(pa.array(which))
 
 
 def read_transaction(path: Path, app: str) -> int | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import redis
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ from streaming.config import StreamConfig
 from streaming.dead_letter import DeadLetters
 from streaming.decode_items import Item, decode_items
 from streaming.kafka_io import Records, TopicPart
-from streaming.report import Report
+from streaming.report import Report, say
+from streaming.valkey_store import server_of
 
 LOOK_EVERY_S = 0.5
 CHUNK = 5_000
@@ -43,8 +43,8 @@ class Encoder(Protocol):
 class PublishedSids:
     """The SIDs of one codebook version: a hash in the state store, item → codes; the first one stays."""
 
-    def __init__(self, client: "redis.Redis", group: str, version: str) -> None:
-        self.client: Any = client
+    def __init__(self, client: Any, group: str, version: str) -> None:
+        self.client = client
         self.key = f"gatesid:{group}:sids:{version}"
 
     def known(self, item_ids: list[str]) -> dict[str, NDArray[np.int32]]:
@@ -76,7 +76,7 @@ class PublishedSids:
 class CatalogRole:
     name = "catalog"
 
-    def __init__(self, config: StreamConfig, client: "redis.Redis", online: Any, load_encoder: Callable[[Path], Encoder],
+    def __init__(self, config: StreamConfig, client: Any, online: Any, load_encoder: Callable[[Path], Encoder],
                  dead_letters: DeadLetters, report: Report, clock: Clock) -> None:
         self.config, self.client, self.online, self.load_encoder = config, client, online, load_encoder
         self.dead_letters, self.report, self.clock = dead_letters, report, clock
@@ -89,6 +89,7 @@ class CatalogRole:
         self.encoder: Encoder | None = None
         self.published: PublishedSids | None = None
         self.looked = -LOOK_EVERY_S
+        self.server_run = server_of(client).run
         self.said = ""
         self.follow_live_codebook()
 
@@ -96,6 +97,7 @@ class CatalogRole:
         """From the beginning: the topic is compacted, and every push is idempotent."""
         for part in parts:
             self.positions[part], self.watermark[part] = 0, -1
+        self.server_run = server_of(self.client).run
         return dict.fromkeys(parts)
 
     def on_revoked(self, parts: list[TopicPart]) -> None:
@@ -130,7 +132,7 @@ class CatalogRole:
         """Once, however often it is found again."""
         if line != self.said:
             self.said = line
-            print(line, flush=True)
+            say(line)
 
     def handle(self, part: TopicPart, records: Records) -> None:
         if part not in self.positions:
@@ -174,13 +176,15 @@ class CatalogRole:
         """Their contents; one that this codebook cannot take (a vector of another width, say) counts as none, and is told."""
         contents = [item.content for item in items]
         for place, why in encoder.faults(contents).items():
-            print(f"item {items[place].item_id} gets no SID: {why}", flush=True)
+            say(f"item {items[place].item_id} gets no SID: {why}")
             self.report.progress.outcomes.update(["not_encodable"])
             contents[place] = ItemContent(None, {})
         return contents
 
     def settle(self, idle: bool) -> dict[TopicPart, int | None]:
         if time.monotonic() - self.looked >= LOOK_EVERY_S:
+            if server_of(self.client).run != self.server_run:  # it may have come back as an older copy of itself
+                return self.on_assigned(list(self.positions))
             before = self.version
             self.follow_live_codebook()
             if self.version != before:

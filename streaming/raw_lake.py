@@ -151,6 +151,8 @@ class LakeRole:
         again: dict[TopicPart, int | None] = {}
         for topic, table in self.tables.items():
             again |= self.flush_table(topic, table)
+            if TopicPart(topic, 0) in self.pending:  # one of the group keeps the table tidy
+                table.tidy()
         return again
 
     def flush_table(self, topic: str, table: LakeTable) -> dict[TopicPart, int | None]:

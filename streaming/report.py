@@ -1,19 +1,21 @@
-"""What a role says of itself: one line an interval, the same fields as JSON, and a Prometheus endpoint.
+"""What a role says of itself: one line an interval, the same fields as JSON and for Prometheus; its ready file.
 
     maturity 1,203,334 ev | 8.2k/s | lag 1,204 (p3) | late 0.3% | dead 2 | watermark 12:03:22Z
 """
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_server
-from prometheus_client import Counter as PrometheusCounter
-
 from features.artefacts import write_json
 from features.clock import from_ms
+from features.events import REASONS
 from streaming.config import StreamConfig
+from streaming.metrics import Metrics, serve
+
+STUCK_AFTER_S = 60.0  # a loop that has not turned for so long is not alive
 
 
 @dataclass
@@ -23,18 +25,22 @@ class Progress:
     role: str
     records: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)  # counted, repeat, late, heartbeat, or a reason
+    reloads: Counter[str] = field(default_factory=Counter)  # of state, by reason
+    pushed: Counter[str] = field(default_factory=Counter)  # rows, by view
     dead: int = 0
     lag: dict[str, int] = field(default_factory=dict)
+    state: dict[str, int] = field(default_factory=dict)  # what is kept, in numbers
     watermark_ms: int = -1
     tick_ms: int = -1
-    pushed_rows: int = 0
+    published_tick_ms: int = -1
     began: float = field(default_factory=time.monotonic)
 
     def fields(self, rate: float) -> dict[str, Any]:
         return {
             "role": self.role, "records": self.records, "rate_per_s": round(rate, 1), "lag": self.lag, "dead": self.dead,
-            "outcomes": dict(self.outcomes), "watermark_ms": self.watermark_ms, "tick_ms": self.tick_ms,
-            "pushed_rows": self.pushed_rows, "uptime_s": round(time.monotonic() - self.began, 1)}
+            "outcomes": dict(self.outcomes), "reloads": dict(self.reloads), "pushed": dict(self.pushed), "state": self.state,
+            "watermark_ms": self.watermark_ms, "tick_ms": self.tick_ms, "published_tick_ms": self.published_tick_ms,
+            "uptime_s": round(time.monotonic() - self.began, 1)}
 
     def line(self, rate: float) -> str:
         worst = max(self.lag, key=lambda part: self.lag[part], default="")
@@ -45,42 +51,6 @@ class Progress:
                 f"watermark {mark}")
 
 
-class Metrics:
-    """The same figures for Prometheus, in a registry of their own."""
-
-    def __init__(self, role: str) -> None:
-        self.registry = CollectorRegistry()
-        here = self.registry
-        self.events = PrometheusCounter("gatesid_stream_events", "Records by outcome", ["role", "outcome"], registry=here)
-        self.lag = Gauge("gatesid_stream_lag_records", "Records not yet read", ["role", "partition"], registry=here)
-        self.watermark = Gauge("gatesid_stream_watermark_seconds", "Smallest last ingest time over the partitions "
-                                                                   "held", ["role"], registry=here)
-        self.tick = Gauge("gatesid_stream_tick_seconds", "Newest tick complete on all partitions held", ["role"], registry=here)
-        self.push = Histogram("gatesid_stream_push_seconds", "Time of one push", ["role"], registry=here)
-        self.ready = Gauge("gatesid_stream_ready", "1 when assigned and caught up once", ["role"], registry=here)
-        self.role = role
-        self.told: Counter[str] = Counter()
-
-    def serve(self, address: str) -> str | None:
-        """Start the endpoint; a message if the address is taken (a second process of the group on this machine)."""
-        host, port = address.rsplit(":", 1)
-        try:
-            start_http_server(int(port), host, self.registry)
-        except OSError as fault:
-            return f"metrics endpoint {address} is not to be had ({fault}): going on without"
-        return None
-
-    def update(self, progress: Progress, ready: bool) -> None:
-        for outcome, count in progress.outcomes.items():
-            self.events.labels(self.role, outcome).inc(count - self.told[outcome])
-            self.told[outcome] = count
-        for part, lag in progress.lag.items():
-            self.lag.labels(self.role, part).set(lag)
-        self.watermark.labels(self.role).set(progress.watermark_ms / 1000)
-        self.tick.labels(self.role).set(progress.tick_ms / 1000)
-        self.ready.labels(self.role).set(float(ready))
-
-
 class Report:
     """Prints, writes and serves a role's progress; keeps its ready file."""
 
@@ -89,28 +59,76 @@ class Report:
         self.progress = Progress(role)
         self.metrics = Metrics(role)
         self.is_ready = False
-        self.printed = time.monotonic()
+        self.said = ""
+        self.told_lag: set[str] = set()
+        self.printed = self.turned = time.monotonic()
         self.records_then = 0
-        config.ready_file(role).parent.mkdir(parents=True, exist_ok=True)
-        config.ready_file(role).unlink(missing_ok=True)
-        if metrics_address and (said := self.metrics.serve(metrics_address)):
-            print(said, flush=True)
+        self.ready_file, self.progress_file = config.ready_file(role), config.progress_file(role)
+        self.ready_file.parent.mkdir(parents=True, exist_ok=True)
+        self.ready_file.unlink(missing_ok=True)
+        if metrics_address:
+            try:
+                serve(metrics_address, self.metrics.registry, self.is_alive, lambda: self.is_ready)
+            except OSError as fault:  # a second process of the group on this machine
+                say(f"metrics endpoint {metrics_address} is not to be had ({fault}): going on without")
+
+    def is_alive(self) -> bool:
+        return time.monotonic() - self.turned < STUCK_AFTER_S
 
     def due(self) -> bool:
-        return time.monotonic() - self.printed >= self.config.report_s
+        """Whether it is time for a line; asked at every turn of the loop."""
+        self.turned = time.monotonic()
+        return self.turned - self.printed >= self.config.report_s
 
     def ready(self) -> None:
         """Assigned and caught up: say so once."""
         if not self.is_ready:
-            self.is_ready = True
-            self.config.ready_file(self.progress.role).touch()
-            print(f"{self.progress.role} ready", flush=True)
+            self.ready_file.touch()
+            self.is_ready, self.said = True, ""
+            say(f"{self.progress.role} ready")
             self.show()
+
+    def fault(self, fault: Exception) -> None:
+        """Something is away: not ready any more. Told once, and again in every interval that it lasts."""
+        self.gone()
+        self.progress.reloads[type(fault).__name__] += 1
+        if self.due() or str(fault) != self.said:
+            self.printed, self.said = time.monotonic(), str(fault)
+            say(f"{self.progress.role} waits and tries again: {type(fault).__name__}: {fault}")
+        self.tell_metrics()
+
+    def gone(self) -> None:
+        self.is_ready = False
+        self.ready_file.unlink(missing_ok=True)
 
     def show(self) -> None:
         now = time.monotonic()
         rate = (self.progress.records - self.records_then) / max(now - self.printed, 1e-3)
         self.printed, self.records_then = now, self.progress.records
-        print(self.progress.line(rate), flush=True)
-        write_json(self.config.progress_file(self.progress.role), self.progress.fields(rate) | {"ready": self.is_ready})
-        self.metrics.update(self.progress, self.is_ready)
+        say(self.progress.line(rate))
+        self.tell_metrics()
+        write_json(self.progress_file, self.progress.fields(rate) | {"ready": self.is_ready})
+
+    def tell_metrics(self) -> None:
+        metrics, progress = self.metrics, self.progress
+        metrics.raise_to(metrics.events, progress.outcomes)
+        metrics.raise_to(metrics.dead_letters, Counter({reason: progress.outcomes[reason] for reason in REASONS}))
+        metrics.raise_to(metrics.published_rows, progress.pushed)
+        metrics.raise_to(metrics.reloads, progress.reloads)
+        for part in self.told_lag - progress.lag.keys():
+            metrics.lag.remove(progress.role, part)  # it went to another consumer, which tells of it
+        self.told_lag = set(progress.lag)
+        for part, lag in progress.lag.items():
+            metrics.lag.labels(progress.role, part).set(lag)
+        for what, size in progress.state.items():
+            metrics.state.labels(progress.role, what).set(size)
+        for gauge, ms in ((metrics.watermark, progress.watermark_ms), (metrics.tick, progress.tick_ms),
+                          (metrics.published_tick, progress.published_tick_ms)):
+            gauge.labels(progress.role).set(ms / 1000)
+        metrics.ready.labels(progress.role).set(float(self.is_ready))
+
+
+def say(line: str) -> None:
+    """Print; a full disk under the log file must not end the process that waits for room."""
+    with suppress(OSError):
+        print(line, flush=True)

@@ -1,4 +1,8 @@
-"""The frame of every role: poll, handle, settle, look how far behind; until a signal ends it between two batches."""
+"""The frame of every role: poll, handle, settle, look how far behind; until a signal ends it between two batches.
+
+When something outside is away (outside.py), whatever was not committed is void: every partition is taken up again from where
+its state stands, as soon as that can be asked.
+"""
 
 import signal
 import threading
@@ -8,11 +12,13 @@ from types import FrameType
 from typing import Protocol
 
 from streaming.config import StreamConfig
-from streaming.kafka_io import GroupConsumer, Records, TopicPart
+from streaming.kafka_io import GroupConsumer, KafkaError, Records, TopicPart
+from streaming.outside import AWAY
 from streaming.report import Report
 
 POLL_MS = 100
 LOOK_EVERY_S = 1.0
+AGAIN_AFTER_S = 0.5  # what was away is asked again
 
 
 class Role(Protocol):
@@ -53,40 +59,61 @@ class Stop:
         return self.event.is_set()
 
 
-def run_role(config: StreamConfig, role: Role, report: Report, stop: Stop, instance: str | None = None) -> None:
-    """Run until stopped. A fault leaves the group at once, so that others take the partitions over."""
+def run_role(config: StreamConfig, role: Role, report: Report, stop: Stop) -> None:
+    """Run until stopped. A fault that waiting cannot mend leaves the group at once, so that others take the partitions over."""
     consumer = GroupConsumer(
         config.bootstrap, role.group, role.topics, on_assigned=role.on_assigned, on_revoked=role.on_revoked,
-        max_records=config.batch_records, instance=instance)
-    looked = 0.0
+        max_records=config.batch_records, instance=config.instance)
     try:
+        looked = 0.0
         while not stop:
-            batch = consumer.poll(POLL_MS)
-            for part, records in batch.items():
-                role.handle(part, records)
-            idle = sum(map(len, batch.values())) < config.batch_records
-            for part, offset in role.settle(idle).items():
-                consumer.seek(part, offset)
-            if time.monotonic() - looked >= LOOK_EVERY_S and role.positions:
-                looked = time.monotonic()
-                look(consumer, role, report)
-            if report.due():
-                report.show()
+            try:
+                turn(config, consumer, role)
+                if time.monotonic() - looked >= LOOK_EVERY_S and role.positions:
+                    looked = time.monotonic()
+                    look(consumer, role, report)
+                if report.due():
+                    report.show()
+            except AWAY as fault:
+                report.fault(fault)
+                consumer.take_up_again()
+                stop.event.wait(AGAIN_AFTER_S)
+        leave(consumer, role, report)
+    finally:
+        consumer.close()
+        report.gone()
+
+
+def turn(config: StreamConfig, consumer: GroupConsumer, role: Role) -> None:
+    batch = consumer.poll(POLL_MS)
+    for part, records in batch.items():
+        role.handle(part, records)
+    idle = sum(map(len, batch.values())) < config.batch_records
+    for part, offset in role.settle(idle).items():
+        consumer.seek(part, offset)
+
+
+def leave(consumer: GroupConsumer, role: Role, report: Report) -> None:
+    """Settle what is pending; what cannot be settled now is in the log and in the store, for the next owner."""
+    try:
         role.finish()
         consumer.commit(role.positions)
         report.show()
-    finally:
-        consumer.close()
-        config.ready_file(role.name).unlink(missing_ok=True)
+    except AWAY as fault:
+        report.fault(fault)
 
 
 def look(consumer: GroupConsumer, role: Role, report: Report) -> None:
-    """How far behind each partition is; tell the group, and say so the first time that it is nothing."""
-    ends = consumer.end_offsets(role.positions)
+    """How far behind each partition is; tell the group, and say so when it is nothing. Silent while the broker is."""
+    try:
+        ends = consumer.end_offsets(role.positions)
+    except KafkaError as fault:
+        report.fault(fault)
+        return
     lag = {part: max(0, ends[part] - offset) for part, offset in role.positions.items()}
     prefix = {topic: "" if len(role.topics) == 1 else f"{topic}/" for topic in role.topics}
     report.progress.lag = {f"{prefix[part.topic]}p{part.partition}": n for part, n in lag.items()}
     consumer.commit(role.positions)
-    report.metrics.update(report.progress, report.is_ready)
+    report.tell_metrics()
     if not any(lag.values()):
         report.ready()

@@ -24,6 +24,11 @@ class MaturitySink(Protocol):
         """Rows by partition, each ordered by tick. Returns when they are kept."""
 
 
+class LogSink(MaturitySink, Protocol):
+    def last_tick(self, partition: int) -> int | None:
+        """The newest tick of which the log has a row of this partition; None if it has none."""
+
+
 class HistorySink(Protocol):
     def push_histories(self, users: list[str], items: list[list[str]], times_ms: list[list[int]], version_ms: int) -> None:
         """Whole histories, oldest take first; an older version never overwrites a newer one."""
@@ -35,14 +40,19 @@ class MemorySink:
     def __init__(self) -> None:
         self.latest: dict[str, tuple[int, int, int]] = {}
         self.log: set[tuple[str, int, int, int]] = set()
+        self.ticks: dict[int, int] = {}
         self.histories: dict[str, tuple[int, list[str], list[int]]] = {}
 
     def push(self, rows: Mapping[int, Rows]) -> None:
-        for part in rows.values():
+        for partition, part in rows.items():
+            self.ticks[partition] = max([self.ticks.get(partition, -1), *part.tick_ms[-1:].tolist()])
             columns = (part.tick_ms.tolist(), part.exposure_7d.tolist(), part.click_7d.tolist())
             for item, tick, exposure, click in zip(part.item_id, *columns, strict=True):
                 self.log.add((item, tick, exposure, click))
                 self.latest[item] = max(self.latest.get(item, (-1, 0, 0)), (tick, exposure, click))
+
+    def last_tick(self, partition: int) -> int | None:
+        return self.ticks.get(partition)
 
     def push_histories(self, users: list[str], items: list[list[str]], times_ms: list[list[int]], version_ms: int) -> None:
         for user, taken, times in zip(users, items, times_ms, strict=True):
@@ -76,6 +86,10 @@ class LakeSink:
     def app(self, partition: int) -> str:
         return f"{self.owner}/{partition}"
 
+    def last_tick(self, partition: int) -> int | None:
+        self.table.refresh()
+        return self.table.transaction(self.app(partition))
+
     def push(self, rows: Mapping[int, Rows]) -> None:
         """Raises StreamError: other writers were quicker at every attempt."""
         for _ in range(ATTEMPTS):
@@ -84,6 +98,8 @@ class LakeSink:
             new = {p: part for p, part in new.items() if len(part)}
             if not new or self.table.append(self.arrow(join_rows(list(new.values()))),
                                             {self.app(p): int(part.tick_ms[-1]) for p, part in new.items()}):
+                if 0 in rows:  # one of the group keeps the table tidy
+                    self.table.tidy()
                 return
         raise StreamError(f"{self.table.path}: {ATTEMPTS} commits met another writer of the same partitions; who else runs "
                           "this group?")

@@ -59,6 +59,14 @@ class StoredPartition:
     outbox: dict[int, bytes] = field(default_factory=dict)  # by the offset of the commit that put it there
 
 
+@dataclass(frozen=True)
+class Server:
+    """What answers for a store. Another run of it may hold other contents: it came back, or another one took over."""
+
+    run: str
+    used_bytes: int
+
+
 class StateStore(Protocol):
     def load(self, partition: int) -> StoredPartition | None:
         """The state, None if there is none. Raises StreamError: it belongs to another cluster, topic or setting."""
@@ -75,6 +83,9 @@ class StateStore(Protocol):
 
     def clear(self, partition: int) -> None:
         """Forget the partition."""
+
+    def server(self) -> Server:
+        """Who answers now."""
 
 
 class MemoryStateStore:
@@ -116,8 +127,10 @@ class MemoryStateStore:
     def clear(self, partition: int) -> None:
         self.shared.pop(partition, None)
 
+    def server(self) -> Server:
+        return Server("memory", 0)
+
 
 def fenced_message(partition: int, expected: int | None, found: int | None) -> str:
-    return (f"partition {partition} stands at offset {found}, this commit started from {expected}: another consumer has "
-            "taken over; "
-            "this one loads the state again")
+    return (f"partition {partition} stands at offset {found}, this commit started from {expected}: another consumer, or an "
+            "older copy of the store, has taken over; the state is loaded again")

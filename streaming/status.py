@@ -26,5 +26,6 @@ def status_lines(config: StreamConfig, broker: Broker, store: StateStore, clock:
                     f"newest tick {from_ms(at.tick_ms):%Y-%m-%d %H:%M:%SZ}{age}")
     mark = lake_watermark_ms(config.layout.table(TABLE_EVENTS), config.events_topic, config.partitions)
     told.append("lake watermark: " + ("none from Kafka yet" if mark is None else f"{from_ms(mark):%Y-%m-%d %H:%M:%SZ}"))
-    told += [f"role {role}: {'ready' if config.ready_file(role).is_file() else 'not ready'}" for role in ROLES]
+    told += [f"role {role}: {'ready' if any(config.ready_file(role).parent.glob(f'stream-{role}*.ready')) else 'not ready'}"
+             for role in ROLES]
     return told

@@ -3,16 +3,16 @@ event time.
 
 Events are keyed by item, so several consumers write one user's set. Every command is idempotent and they commute: adding
 what is there changes nothing, and what was trimmed can never be among the newest again. So the set may be written before
-the batch is committed, and again after a crash.
+the batch is committed, and again after a crash. It is trimmed when it is read, which follows every write.
 
 A push carries a version taken from one counter *after* the write and *before* the read: of two pushes the one with the
 larger version has read everything that the other's writer wrote.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
-
-import redis
 
 from features.spec import HISTORY_KEPT
 from streaming.decode import IMPRESSION_KIND, Events
@@ -27,8 +27,8 @@ CHUNK = 2_000
 
 
 class UserHistories:
-    def __init__(self, client: "redis.Redis", group: str, kept: int = HISTORY_KEPT) -> None:
-        self.client: Any = client
+    def __init__(self, client: Any, group: str, kept: int = HISTORY_KEPT) -> None:
+        self.client = client
         self.group = group
         self.kept = kept
         self.next_version = client.register_script(NEXT_VERSION)
@@ -50,10 +50,20 @@ class UserHistories:
         pipe = self.client.pipeline(transaction=False)
         for number, (user, members) in enumerate(takes, 1):
             pipe.zadd(self.key(user), members, nx=True)
-            pipe.zremrangebyrank(self.key(user), 0, -self.kept - 1)
             if number % CHUNK == 0:
                 pipe.execute()
         pipe.execute()
+
+    def everything(self) -> Iterator[tuple[str, dict[bytes, int]]]:
+        """Every user's takes, {member: event time}, as `add` takes them."""
+        prefix = self.key("")
+        keys = self.client.scan_iter(match=escape(prefix) + b"*", count=CHUNK)
+        for some in batched(set(keys), CHUNK):
+            pipe = self.client.pipeline(transaction=False)
+            for key in some:
+                pipe.zrange(key, 0, -1, withscores=True)
+            for key, takes in zip(some, pipe.execute(), strict=True):
+                yield key.removeprefix(prefix).decode(), {member: int(time) for member, time in takes}
 
     def read(self, user_ids: Sequence[str], now_ms: int) -> tuple[int, list[list[str]], list[list[int]]]:
         """(version, items per user, event times per user), oldest first, by (time, event_id)."""
@@ -62,5 +72,26 @@ class UserHistories:
         for user in user_ids:
             pipe.zrange(self.key(user), 0, -1, withscores=True)
         found = pipe.execute()
+        self.trim(user_ids, found)
+        found = [takes[-self.kept:] for takes in found]
         items = [[member.split(SEPARATOR, 1)[1].decode() for member, _ in takes] for takes in found]
         return version, items, [[int(time) for _, time in takes] for takes in found]
+
+    def trim(self, user_ids: Sequence[str], found: list[list[tuple[bytes, float]]]) -> None:
+        """Drop what is too old from the sets that were found to be long."""
+        pipe = self.client.pipeline(transaction=False)
+        for user, takes in zip(user_ids, found, strict=True):
+            if len(takes) > self.kept:
+                pipe.zremrangebyrank(self.key(user), 0, -self.kept - 1)
+        pipe.execute()
+
+
+def escape(text: bytes) -> bytes:
+    """`text` as a glob pattern that matches it alone."""
+    return re.sub(rb"([*?\[\]\\^])", rb"\\\1", text)
+
+
+def batched(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    waiting = iter(keys)
+    while some := list(islice(waiting, size)):
+        yield some

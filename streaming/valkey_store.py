@@ -16,27 +16,42 @@ import redis
 
 from features.errors import EnvironmentFault, StreamError
 from streaming.changes import Changes
-from streaming.state_store import Fenced, Identity, Position, StoredPartition, fenced_message
+from streaming.state_store import Fenced, Identity, Position, Server, StoredPartition, fenced_message
 
 SCRIPT = Path(__file__).with_name("commit.lua")
 LOAD_ATTEMPTS = 20
 
 
-def connect(url: str) -> "redis.Redis":
-    """A client that returns bytes. Raises EnvironmentFault: nobody answers."""
-    client = redis.Redis.from_url(url, socket_timeout=30, socket_connect_timeout=5, health_check_interval=30)
+def connect(url: str, cluster: bool = False) -> Any:
+    """A client that returns bytes, of one server or of a cluster that the server belongs to.
+
+    Raises EnvironmentFault: nobody answers, or it wants another password.
+    """
+    kind = redis.RedisCluster if cluster else redis.Redis
     try:
+        client = kind.from_url(url, socket_timeout=30, socket_connect_timeout=5, health_check_interval=30)
         client.ping()
     except redis.RedisError as fault:
-        address = url.rsplit("@", 1)[-1].removeprefix("redis://")
+        address = url.rsplit("@", 1)[-1].split("//")[-1].split("?")[0]
         raise EnvironmentFault(
-            f"the state store at {address} does not answer ({fault}): start it (`gatesid up`) or set GATESID_VALKEY") from None
+            f"the state store at {address} does not answer ({fault}): start it (`gatesid up`) or set GATESID_VALKEY and "
+            "GATESID_VALKEY_PASSWORD; [valkey] says whether it speaks TLS and is a cluster") from None
     return client
 
 
+def server_of(client: Any) -> Server:
+    """Of a cluster, all its primaries."""
+    if isinstance(client, redis.RedisCluster):
+        asked: Any = client.info("everything", target_nodes=redis.RedisCluster.PRIMARIES)
+        found = [asked[name] for name in sorted(asked)]
+    else:
+        found = [client.info("everything")]
+    return Server("/".join(str(info["run_id"]) for info in found), sum(int(info["used_memory"]) for info in found))
+
+
 class ValkeyStateStore:
-    def __init__(self, client: "redis.Redis", group: str, identity: Identity) -> None:
-        self.client: Any = client
+    def __init__(self, client: Any, group: str, identity: Identity) -> None:
+        self.client = client
         self.group = group
         self.identity = identity
         self.script = client.register_script(SCRIPT.read_text())
@@ -94,3 +109,6 @@ class ValkeyStateStore:
     def clear(self, partition: int) -> None:
         names = [f"s:{name.decode()}" for name in self.client.smembers(self.key(partition, "names"))]
         self.client.delete(*(self.key(partition, name) for name in ["meta", "names", "outbox", *names]))
+
+    def server(self) -> Server:
+        return server_of(self.client)

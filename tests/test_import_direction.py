@@ -19,7 +19,7 @@ HEAVY = {
     "tensorflow_serving": {"serving"},
     "airflow": {"dags"},
     "feast": {"features/retrieval.py", "features/feast_config.py", "features/online_reader.py", "features/stored_values.py",
-              "features/asof_store.py", "features/repo"},
+              "features/asof_store.py", "features/newest_wins_store.py", "features/repo"},
     "great_expectations": {"features/expectations.py"},
     "wordllama": {"features/text_vectors.py"},
 }

@@ -16,6 +16,7 @@ from features.names import (
     VIEW_MATURITY,
     VIEW_PROFILE,
     VIEW_SEMANTIC_ID,
+    VIEW_SEMANTIC_ID_B,
     VIEW_USER_HISTORY,
 )
 
@@ -30,6 +31,7 @@ def pushed(view: str, batch_source: FileSource) -> PushSource:
 
 
 maturity = pushed(VIEW_MATURITY, snapshot(TABLE_MATURITY_REBUILT, TICK))
-semantic_id = pushed(VIEW_SEMANTIC_ID, snapshot(TABLE_SEMANTIC_IDS, "assigned_at"))
+semantic_ids = snapshot(TABLE_SEMANTIC_IDS, "assigned_at")
+semantic_id, semantic_id_b = pushed(VIEW_SEMANTIC_ID, semantic_ids), pushed(VIEW_SEMANTIC_ID_B, semantic_ids)
 profile = pushed(VIEW_PROFILE, snapshot(TABLE_ITEMS, "ingest_time"))
 user_history = pushed(VIEW_USER_HISTORY, snapshot(TABLE_USER_HISTORY, "version"))

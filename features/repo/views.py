@@ -14,6 +14,7 @@ from features.names import (
     VIEW_MATURITY,
     VIEW_PROFILE,
     VIEW_SEMANTIC_ID,
+    VIEW_SEMANTIC_ID_B,
     VIEW_USER_HISTORY,
 )
 from features.repo import sources
@@ -24,9 +25,12 @@ item_maturity = FeatureView(
     schema=[Field(name=EXPOSURE_7D, dtype=Int64, description="impressions"),
             Field(name=CLICK_7D, dtype=Int64, description="clicks")])
 
+# The same twice, for two codebooks (features/sid_places.py).
+SID = [Field(name=CODES, dtype=Array(Int64), description="one code a level"), Field(name=CODEBOOK_VERSION, dtype=String)]
 item_semantic_id = FeatureView(
-    name=VIEW_SEMANTIC_ID, entities=[item], source=sources.semantic_id, description="the item's SID in the live codebook",
-    schema=[Field(name=CODES, dtype=Array(Int64), description="one code a level"), Field(name=CODEBOOK_VERSION, dtype=String)])
+    name=VIEW_SEMANTIC_ID, entities=[item], source=sources.semantic_id, description="an item's SID in a codebook", schema=SID)
+item_semantic_id_b = FeatureView(
+    name=VIEW_SEMANTIC_ID_B, entities=[item], source=sources.semantic_id_b, description="its SID in another", schema=SID)
 
 item_profile = FeatureView(
     name=VIEW_PROFILE, entities=[item], source=sources.profile, description="what the catalogue says of the item",

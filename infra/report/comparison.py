@@ -149,16 +149,19 @@ def rates(result: Mapping[str, Any]) -> str:
         header = ["log-loss", *(f"{dense:g} / {of_tables:g}" for dense, of_tables in grid)]
         parts += [heading(f"Preset {preset}"), table(header, rows, kind="heat")]
     return section("Learning rates", paragraph(
-        f"Log-loss of CTR within the first {result['plan']['tune_days']} days, of which none is reported, by rate of dense "
-        "weights / of id tables. Bold: chosen.", soft=True), *parts) if parts else ""
+        f"Log-loss of CTR within the first {result['plan']['tune_days']} days, of which none is reported, of seed "
+        f"{result['plan']['tuning_seeds'][0]}, for the best few the mean of seeds "
+        f"{', '.join(map(str, result['plan']['tuning_seeds']))}, by rate of dense weights / of id tables. "
+        "Bold: chosen.", soft=True), *parts) if parts else ""
 
 
 def rate_cell(point: Mapping[str, Any], chosen: list[float]) -> Cell:
     is_chosen = [point["dense_rate"], point["table_rate"]] == list(chosen)
     auc = "" if point["auc"] is None else f"AUC {100 * point['auc']:.2f}; "
+    by_seed = ", ".join("no number" if seed["log_loss"] is None else f"{seed['log_loss']:.4f}" for seed in point["seeds"])
     text = "no number" if point["log_loss"] is None else f"{point['log_loss']:.4f}"
     return Cell(text, "best" if is_chosen else "", CHOSEN if is_chosen else "",
-                f"{auc}{point['positives']:,} positives of {point['rows']:,} rows, {point['days'][0]} to {point['days'][-1]}")
+                f"{auc}log-loss by seed {by_seed}")
 
 
 def origin(result: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from features.errors import ConfigError
 from features.layout import Layout
@@ -26,6 +27,7 @@ from infra.settings.tokens import ApiToken, read_tokens
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PREFIX = "GATESID_"
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class KafkaSettings:
     partitions: int  # of `events` and of `catalog` alike
     replication: int
     heap_mb: int
+
+
+@dataclass(frozen=True)
+class ValkeySettings:
+    tls: bool
+    ca_file: str  # certificates to trust; "" is the system's
+    cluster: bool  # the address is one node of a cluster
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,7 @@ class ServingSettings:
     max_candidates: int
     threads: int  # requests worked on at the same time
     max_in_flight: int  # requests worked on and waiting; one more is refused with 503
+    logged_share: float  # of the requests whose features are logged, by a hash of the request id
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,7 @@ class Settings:
     network: NetworkSettings
     ports: PortSettings
     kafka: KafkaSettings
+    valkey: ValkeySettings
     stream: StreamSettings
     spark: SparkSettings
     feast: FeastSettings
@@ -153,8 +164,9 @@ class Settings:
 
     @property
     def valkey_url(self) -> str:
-        secret = f":{self.valkey_password}@" if self.valkey_password else ""
-        return f"redis://{secret}{self.addresses.valkey}"
+        secret = f":{quote(self.valkey_password, safe='')}@" if self.valkey_password else ""
+        trusted = f"?ssl_ca_certs={quote(self.valkey.ca_file)}" if self.valkey.tls and self.valkey.ca_file else ""
+        return f"redis{'s' if self.valkey.tls else ''}://{secret}{self.addresses.valkey}{trusted}"
 
     def public(self) -> dict[str, Any]:
         """Every value but the secrets: for manifests and the start of a process's log."""
@@ -163,9 +175,9 @@ class Settings:
 
 
 SECTIONS = {
-    "network": NetworkSettings, "ports": PortSettings, "kafka": KafkaSettings, "stream": StreamSettings, "spark": SparkSettings,
-    "feast": FeastSettings, "data": DataSettings, "training": TrainingSettings, "codebook": CodebookSettings,
-    "serving": ServingSettings, "airflow": AirflowSettings,
+    "network": NetworkSettings, "ports": PortSettings, "kafka": KafkaSettings, "valkey": ValkeySettings,
+    "stream": StreamSettings, "spark": SparkSettings, "feast": FeastSettings, "data": DataSettings,
+    "training": TrainingSettings, "codebook": CodebookSettings, "serving": ServingSettings, "airflow": AirflowSettings,
 }
 
 
@@ -212,8 +224,8 @@ def override(values: dict[str, Any], environ: Mapping[str, str], faults: list[st
             continue
         kind = type(values[section][key])
         try:
-            values[section][key] = kind(text)
-        except ValueError:
+            values[section][key] = TRUTH[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
             faults.append(f"{name} expects {kind.__name__}, got {text!r}")
 
 
@@ -251,6 +263,7 @@ RULES = (
     ("serving", lambda s: s.deadline_ms > 0 and s.threads > 0, "deadline_ms and threads must be positive"),
     ("serving", lambda s: 0 < s.max_candidates <= 1_000, "max_candidates must be in 1..1000"),
     ("serving", lambda s: s.max_in_flight >= s.threads, "max_in_flight must be at least threads"),
+    ("serving", lambda s: 0 <= s.logged_share <= 1, "logged_share must be in [0, 1]"),
     ("airflow", lambda s: s.parallelism > 0, "parallelism must be positive"),
 )
 

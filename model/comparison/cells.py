@@ -1,17 +1,22 @@
 """The pieces of work of a comparison, each of which can be killed and done again, and in which order they come.
 
     Fit     encoder, codebook and SIDs of a seed
-    Tune    a ranker of a preset at one point of the grid, over the tuning days
+    Tune    a main model of a preset at one point of the grid with the first tuning seed, over the tuning days
+    Retune  the same at one of the points that did best, with another seed
     Train   a ranker of a preset with one seed, over all days: what the table is made of
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from model.comparison.models import Models, quantiser_of
-from model.comparison.plan import TUNING_SEED, Run
+from model.comparison.models import Models, quantiser_of, tuned_as
+from model.comparison.plan import Run
+from model.comparison.tuning import FINALISTS, finalists
 from model.config import GATESID
+
+FIT = "sids"
 
 
 class Cell(Protocol):
@@ -44,11 +49,11 @@ class Fit:
 
     @property
     def name(self) -> str:
-        return f"sids-{self.quantiser}-s{self.seed}"
+        return f"{FIT}-{self.quantiser}-s{self.seed}"
 
     @property
     def kind(self) -> tuple[str, ...]:
-        return ("sids", self.quantiser)
+        return (FIT, self.quantiser)
 
     def steps(self, run: Run) -> int:
         return 1
@@ -69,15 +74,15 @@ class Fit:
         fit(run, self.seed, self.quantiser)
 
 
-@dataclass(frozen=True)
-class Tune:
+class TuningCell:
+    """What the two rounds of tuning share. `point` is None as long as the first round has not told it."""
+
     preset: str
     ranker: str
-    point: int
+    seed: int
 
-    @property
-    def name(self) -> str:
-        return f"tune-{self.preset}-{self.ranker}-{self.point}"
+    def point(self, run: Run) -> int | None:
+        raise NotImplementedError
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -87,19 +92,60 @@ class Tune:
         return run.plan.tune_days
 
     def reached(self, run: Run) -> int:
-        folder = run.tuning(self.preset, self.ranker, self.point).with_suffix("")
-        return self.steps(run) if self.finished(run) else sum(1 for _ in folder.glob("predictions/*/[0-9]*.parquet"))
+        if self.finished(run):
+            return self.steps(run)
+        file = self.file(run)
+        return 0 if file is None else sum(1 for _ in file.with_suffix("").glob("predictions/*/[0-9]*.parquet"))
 
     def finished(self, run: Run) -> bool:
-        return run.tuning(self.preset, self.ranker, self.point).is_file()
+        file = self.file(run)
+        return file is not None and file.is_file()
 
-    def needs(self, run: Run) -> list[Cell]:
-        return sids_needed(run, self.ranker, TUNING_SEED)
+    def file(self, run: Run) -> Path | None:
+        point = self.point(run)
+        return None if point is None else run.tuning(self.preset, self.ranker, point, self.seed)
 
     def work(self, run: Run) -> None:
         from model.comparison.work import tune
 
-        tune(run, self.preset, self.ranker, self.point)
+        tune(run, self.preset, self.ranker, self.point(run), self.seed)
+
+
+@dataclass(frozen=True)
+class Tune(TuningCell):
+    preset: str
+    ranker: str
+    number: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"tune-{self.preset}-{self.ranker}-{self.number}-s{self.seed}"
+
+    def point(self, run: Run) -> int:
+        return self.number
+
+    def needs(self, run: Run) -> list[Cell]:
+        return sids_needed(run, self.ranker, self.seed)
+
+
+@dataclass(frozen=True)
+class Retune(TuningCell):
+    preset: str
+    ranker: str
+    place: int  # in the first round, from 0
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"retune-{self.preset}-{self.ranker}-{self.place}-s{self.seed}"
+
+    def point(self, run: Run) -> int | None:
+        known = all(cell.finished(run) for cell in first_round(run, self.preset, self.ranker))
+        return finalists(run, self.preset, self.ranker)[self.place] if known else None
+
+    def needs(self, run: Run) -> list[Cell]:
+        return [*sids_needed(run, self.ranker, self.seed), *first_round(run, self.preset, self.ranker)]
 
 
 @dataclass(frozen=True)
@@ -128,7 +174,7 @@ class Train:
         return run.of(self.preset).checkpoint(self.ranker, self.seed, run.plan.as_of).exists()
 
     def needs(self, run: Run) -> list[Cell]:
-        return [*sids_needed(run, self.ranker, self.seed), *points(run, self.preset, self.ranker)]
+        return [*sids_needed(run, self.ranker, self.seed), *tuning(run, self.preset, tuned_as(self.ranker))]
 
     def work(self, run: Run) -> None:
         from model.comparison.work import train
@@ -141,18 +187,25 @@ def sids_needed(run: Run, ranker: str, seed: int) -> list[Cell]:
     return [Fit(seed, quantiser)] if quantiser and run.plan.codebook is None else []
 
 
-def points(run: Run, preset: str, ranker: str) -> list[Cell]:
-    return [Tune(preset, ranker, n) for n in range(len(run.plan.rates))]
+def tuning(run: Run, preset: str, ranker: str) -> list[Cell]:
+    first = first_round(run, preset, ranker)
+    others = run.plan.tuning_seeds[1:]
+    return [*first, *(Retune(preset, ranker, place, seed) for place in range(min(FINALISTS, len(first))) for seed in others)]
+
+
+def first_round(run: Run, preset: str, ranker: str) -> list[Cell]:
+    return [Tune(preset, ranker, n, run.plan.tuning_seeds[0]) for n in range(len(run.plan.rates))]
 
 
 def in_order(run: Run, models: Models) -> list[Cell]:
-    """Every cell once. Seed by seed and the main models first, so that a run cut short compares those on the seeds it has."""
+    """Every cell once. Preset by preset, the main models first and seed by seed, so that a run cut short compares those
+    on the seeds it has."""
     return list(dict.fromkeys(wanted(run, models)))
 
 
 def wanted(run: Run, models: Models) -> Iterator[Cell]:
-    for group in (models.main(), models.ablations()):
-        for preset in models.presets:
+    for preset in models.presets:
+        for group in (models.main(), models.ablations()):
             for seed in range(1, models.seeds + 1):
                 for ranker in group:
                     if seed in models.seeds_of(ranker):

@@ -60,6 +60,12 @@ def whole_of(ranker: str) -> str | None:
     return next((whole for whole in (GATESID, SAVIORREC, SMILE) if ranker.startswith(f"{whole}_")), None)
 
 
+def tuned_as(ranker: str) -> str:
+    """Whose rates a ranker learns with. An ablation has those of the whole model: it differs in what it leaves out alone, and
+    not in what a search over noisy days happened to find for it."""
+    return whole_of(ranker) or ranker
+
+
 def has_sids(ranker: str) -> bool:
     return ranker != BASE
 

@@ -3,7 +3,7 @@
     <home>/runs/compare/<name>/
       plan.json  results.json  rates.json  table.md  logs/
       <preset>/checkpoints/  <preset>/predictions/     of the reported cells, a folder for each ranker and seed
-      tuning/<preset>/<ranker>-<n>.json                point n of the grid
+      tuning/<preset>/<ranker>-<n>-s<seed>.json        point n of the grid
       sids/s<seed>/                                    encoder, codebooks, SIDs and content vectors of a seed
 """
 
@@ -32,7 +32,6 @@ from features.names import (
 from model.dataset import PinnedTable
 
 TABLES = (TABLE_TRAINING_FRAME, TABLE_ITEM_INDEX, TABLE_USER_INDEX)
-TUNING_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Plan:
     as_of: str
     tune_days: int  # the first ones; rates are tuned on them, and none of them is reported
     rates: tuple[tuple[float, float], ...]  # the grid: (dense_rate, table_rate); empty: the preset's own
+    tuning_seeds: tuple[int, ...]
     codebook: str | None  # one for all seeds; None: fitted again for each seed, as of …
     sids_as_of: str | None  # … this day
     batch_size: int  # of the preset `practical`
@@ -51,7 +51,8 @@ class Plan:
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> "Plan":
-        return Plan(**values | {"labels": tuple(values["labels"]), "rates": tuple(map(tuple, values["rates"]))})
+        return Plan(**values | {"labels": tuple(values["labels"]), "rates": tuple(map(tuple, values["rates"])),
+                                "tuning_seeds": tuple(values["tuning_seeds"])})
 
     def days(self) -> list[str]:
         return days_between(date.fromisoformat(self.start), date.fromisoformat(self.as_of))
@@ -72,9 +73,9 @@ class Run:
         """Checkpoints and predictions of the reported cells."""
         return Layout(self.folder / preset)
 
-    def tuning(self, preset: str, ranker: str, point: int) -> Path:
-        """A point's figures; what it makes on the way lies in a folder of the same name."""
-        return self.folder / "tuning" / preset / f"{ranker}-{point}.json"
+    def tuning(self, preset: str, ranker: str, point: int, seed: int) -> Path:
+        """A point's figures with a seed; what it makes on the way lies in a folder of the same name."""
+        return self.folder / "tuning" / preset / f"{ranker}-{point}-s{seed}.json"
 
     def sids(self, seed: int) -> Layout:
         return Layout(self.folder / "sids" / f"s{seed}")

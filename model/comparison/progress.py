@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from statistics import mean
 
-from model.comparison.cells import Cell
+from model.comparison.cells import FIT, Cell
 from model.comparison.plan import Run
 
 
@@ -55,8 +55,9 @@ class Progress:
 
 
 def expected(pace: dict[tuple[str, ...], float], kind: tuple[str, ...]) -> float:
-    """Seconds a step of a kind: its own pace, else the mean of those that share its first name, else of all."""
+    """Seconds a step of a kind: its own pace, else the mean of those that share its first name, else of all but fits."""
     if kind in pace:
         return pace[kind]
     alike = [seconds for known, seconds in pace.items() if known[0] == kind[0]]
-    return mean(alike or pace.values())
+    days = [seconds for known, seconds in pace.items() if known[0] != FIT]
+    return mean(alike or days or pace.values())

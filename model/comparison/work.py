@@ -9,7 +9,7 @@ from pathlib import Path
 from features.artefacts import write_json
 from features.layout import Layout
 from model.comparison.models import quantiser_of
-from model.comparison.plan import TUNING_SEED, Plan, Run
+from model.comparison.plan import Plan, Run
 from model.comparison.tuning import chosen, figures, judged
 from model.config import PRACTICAL, TrainConfig, preset
 from model.learner import Diverged
@@ -28,16 +28,16 @@ def train(run: Run, preset_name: str, ranker: str, seed: int) -> None:
             shutil.rmtree(earlier)
 
 
-def tune(run: Run, preset_name: str, ranker: str, point: int) -> None:
+def tune(run: Run, preset_name: str, ranker: str, point: int, seed: int) -> None:
     """Train on the tuning days alone; what is kept is the point's figures."""
     days, rates = run.plan.tuning_days(), run.plan.rates[point]
-    file = run.tuning(preset_name, ranker, point)
+    file = run.tuning(preset_name, ranker, point, seed)
     own = Layout(file.with_suffix(""))
     end = date.fromisoformat(days[-1]) + timedelta(days=1)
-    found = {"dense_rate": rates[0], "table_rate": rates[1], "log_loss": None, "auc": None}
+    found = {"seed": seed, "dense_rate": rates[0], "table_rate": rates[1], "log_loss": None, "auc": None}
     try:
-        train_days(job(run, preset_name, ranker, TUNING_SEED, rates, str(end), own), say)
-        found |= figures(own, ranker, judged(days))
+        train_days(job(run, preset_name, ranker, seed, rates, str(end), own), say)
+        found |= figures(own, ranker, seed, judged(days))
     except Diverged as fault:
         say(f"rates {rates}: {fault}")
     shutil.rmtree(own.home, ignore_errors=True)  # nothing is there where the first day diverged

@@ -80,7 +80,7 @@ def sizes(name: str, batch: int) -> RankerConfig:
 def case(network: RankerConfig, batch: int, rows: int, items: int, active: int) -> Case:
     rng = np.random.default_rng(1)
     ranker = fresh_ranker(network, TableSizes(items, USERS), seed=1)
-    training = TrainConfig(batch_size=batch, labels=(CLICKED,))
+    training = TrainConfig(batch_size=batch, labels=(CLICKED,), compiled=True)
     levels = NUM_LEVELS + (OPQ_PARTS if reads_opq(network.ranker) else 0)
     codes = rng.integers(0, CODEBOOK_SIZE, [items, levels], np.int32)
     learner = Learner(ranker, ranker.optimiser(training), training)

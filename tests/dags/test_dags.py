@@ -12,7 +12,8 @@ PYTHON = "${GATESID_PYTHON:-python}"
 
 pytestmark = pytest.mark.airflow
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-NAMES = {"bootstrap", "co_click_mining", "nightly_sids", "incremental_train", "rqvae_retrain", "rebuild_maturity"}
+NAMES = {"bootstrap", "co_click_mining", "nightly_sids", "incremental_train", "rqvae_retrain", "rebuild_maturity",
+         "audit_features"}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,16 @@ def test_sids_start_on_pairs_and_training_on_sids(bag):
         return {outlet.name for task in bag.dags[name].tasks for outlet in task.outlets}
     assert starts_on("nightly_sids") == makes("co_click_mining") == {"co_click_pairs"}
     assert starts_on("incremental_train") == makes("nightly_sids") == {"semantic_ids"}
+    assert starts_on("audit_features") == makes("rebuild_maturity") | makes("nightly_sids")
+    assert makes("rebuild_maturity") == {"item_maturity_rebuilt"}
     assert starts_on("bootstrap") == set()
+
+
+def test_the_audit_covers_the_days_of_both_tables_it_waits_for(bag):
+    events = {name: [SimpleNamespace(extra={"from": "2026-11-21", "as_of": "2026-11-22"})]
+              for name in ("item_maturity_rebuilt", "semantic_ids")}
+    line = rendered(bag.dags["audit_features"], "audit", triggering_asset_events=events)
+    assert line == f"{PYTHON} -m features.audit --from 2026-11-21 --as-of 2026-11-22"
 
 
 def test_daily_dags_wait_for_the_lake_first(bag):

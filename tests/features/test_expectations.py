@@ -41,7 +41,7 @@ def good_frame():
         "user_row": 2,
         "item_row": 3, "hour_of_day": 5, "day_of_week": 4, "history_rows": [np.array([2, 3], np.int32),
                                                                             np.array([], np.int32)] * 20,
-        "online_days": 7, "exposure_7d": 100, "click_7d": 3, "maturity_tick": DAY + pd.Timedelta(hours=4),
+        "online_days": 7, "exposure_7d": 100, "click_7d": 3, "maturity_tick": DAY + pd.Timedelta(hours=4), "served": False,
         "repeat_count": np.float32([0, 2] * 20), "repeat_age_days": np.float32([-1, 3.5] * 20)})
 
 
@@ -163,6 +163,14 @@ def test_a_maturity_row_may_be_absent(judge):
     frame = good_frame()
     frame["maturity_tick"] = pd.Series([pd.NaT] * ROWS, dtype=frame.maturity_tick.dtype)
     assert judge("training_frame", frame).ok
+
+
+def test_a_served_row_may_be_of_the_hour_before_and_of_a_tick_just_published(judge):
+    frame = good_frame()
+    frame["hour_of_day"], frame["maturity_tick"] = 4, frame.event_time - pd.Timedelta(milliseconds=300)
+    assert {failure.column for failure in judge("training_frame", frame).failures} == {"hour_fits", "seconds_since_tick"}
+    assert judge("training_frame", frame.assign(served=True)).ok
+    assert not judge("training_frame", frame.assign(served=True, maturity_tick=frame.event_time + pd.Timedelta(seconds=3))).ok
 
 
 def test_a_training_row_that_is_no_impression_of_the_log_fails(tmp_path):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from features.errors import ArtefactError, EnvironmentFault
 from features.repo.services import ranking_v1_items, ranking_v1_user
 from features.retrieval import FeatureStoreConfig, OnlineFeatures
+from features.sid_places import PLACES
 
 pytestmark = pytest.mark.feast
 NOON_MS = 1_767_268_800_000
@@ -62,6 +63,33 @@ def test_an_older_row_never_overwrites_a_newer_one(online):
     online.push_user_history(["r-u"], [["x", "y"]], [[1, 2]], NOON_MS)
     online.push_user_history(["r-u"], [["x"]], [[1]], NOON_MS - 1)
     assert online.read_user("r-u").item_ids.tolist() == ["x", "y"]
+
+
+def test_of_writers_that_meet_the_newest_row_stays(online, valkey, tmp_path_factory):
+    """Eight writers, each with its own connection, push the same items at ticks of any order."""
+    items, writers = [f"r-race-{n}" for n in range(20)], 8
+    ticks = np.random.default_rng(4).permutation(25 * writers).reshape(writers, 25)
+    stores = [OnlineFeatures(FeatureStoreConfig(online.config.home, valkey)) for _ in range(writers)]
+
+    def write(store, mine):
+        for tick in mine.tolist():
+            store.push_maturity(items, NOON_MS + tick * 10_000, np.full(20, tick), np.full(20, tick))
+    threads = [threading.Thread(target=write, args=pair) for pair in zip(stores, ticks, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows, last = online.read_items(items), 25 * writers - 1
+    assert rows.exposure_7d.tolist() == rows.click_7d.tolist() == [last] * 20
+    assert rows.maturity_tick_ms.tolist() == [NOON_MS + last * 10_000] * 20
+
+
+@pytest.mark.parametrize("before_ms", [1, 999, 1_000, 127_000, 128_000, 10**9])
+def test_times_are_compared_to_the_millisecond(online, before_ms):
+    key = f"r-ms-{before_ms}"
+    for at_ms, exposure in ((NOON_MS, 1), (NOON_MS - before_ms, 2), (NOON_MS, 3), (NOON_MS + before_ms, 4)):
+        online.push_maturity([key], [at_ms], [exposure], [0])
+        assert online.read_items([key]).exposure_7d.tolist() == [4 if exposure == 4 else 1]
 
 
 def test_of_one_push_the_newest_row_of_a_key_stays(online):
@@ -131,6 +159,15 @@ def test_pushing_before_the_definitions_are_deployed_says_how_to(tmp_path):
         OnlineFeatures(FeatureStoreConfig(tmp_path, "127.0.0.1:1")).push_maturity(["a"], [NOON_MS], [1], [0])
 
 
+def test_a_registry_that_lacks_a_view_is_refused(tmp_path):
+    store = OnlineFeatures(FeatureStoreConfig(tmp_path, "127.0.0.1:1"))
+    store.apply()
+    store.check()
+    store.store.registry.delete_feature_view("item_profile", "gatesid")
+    with pytest.raises(ArtefactError, match="lacks the views item_profile: run .*--apply-only"):
+        store.check()
+
+
 def test_feasts_own_read_gives_the_same_rows(online):
     """The layout of the store is Feast's: what it reads itself is the truth."""
     random, ids = np.random.default_rng(3), [f"r-p{n}" for n in range(60)]
@@ -138,17 +175,24 @@ def test_feasts_own_read_gives_the_same_rows(online):
     online.push_maturity(some[0], NOON_MS + random.integers(0, 999_999, len(some[0])), random.integers(0, 2**40, len(some[0])),
                          np.zeros(len(some[0])))
     online.push_semantic_ids(some[1], random.integers(0, 256, (len(some[1]), 4)), "cb-9", NOON_MS)
+    online.push_semantic_ids(some[0], random.integers(0, 256, (len(some[0]), 4)), "cb-10", NOON_MS + 1_000)
     online.push_profiles(some[2], random.integers(0, NOON_MS, len(some[2])), [f"title of {name}" for name in some[2]], NOON_MS)
-    feasts = online.store.get_online_features(ranking_v1_items, {"item_id": ids})
+    feasts = online.store.get_online_features(ranking_v1_items, {"item_id": ids}, full_feature_names=True)
     values = feasts.to_dict()
     rows = online.read_items(ids)
-    assert [value or 0 for value in values["exposure_7d"]] == rows.exposure_7d.tolist()
-    assert [value or 0 for value in values["click_7d"]] == rows.click_7d.tolist()
-    assert [list(value or [-1] * 4) for value in values["codes"]] == rows.codes.tolist()
-    assert [value or "" for value in values["codebook_version"]] == rows.codebook_version.tolist()
-    assert [-1 if value is None else value for value in values["published_at_ms"]] == rows.published_at_ms.tolist()
-    assert [value or "" for value in values["title"]] == rows.titles.tolist()
-    stamps = feasts.proto.results[list(feasts.proto.metadata.feature_names.val).index("exposure_7d")].event_timestamps
+    assert [value or 0 for value in values["item_maturity__exposure_7d"]] == rows.exposure_7d.tolist()
+    assert [value or 0 for value in values["item_maturity__click_7d"]] == rows.click_7d.tolist()
+    for codebook in ("cb-9", "cb-10"):
+        stored = [(codes or [-1] * 4) if version == codebook else [-1] * 4 for view in PLACES.values()
+                  for version, codes in zip(values[f"{view}__codebook_version"], values[f"{view}__codes"], strict=True)]
+        assert np.maximum(stored[:len(ids)], stored[len(ids):]).tolist() == rows.codes_of(codebook).tolist()
+    last = ["cb-10" if name in some[0] else "cb-9" if name in some[1] else "" for name in ids]
+    assert rows.codebook_version.tolist() == last
+    published = values["item_profile__published_at_ms"]
+    assert [-1 if value is None else value for value in published] == rows.published_at_ms.tolist()
+    assert [value or "" for value in values["item_profile__title"]] == rows.titles.tolist()
+    names = list(feasts.proto.metadata.feature_names.val)
+    stamps = feasts.proto.results[names.index("item_maturity__exposure_7d")].event_timestamps
     assert [stamp.ToMilliseconds() or -1 for stamp in stamps] == rows.maturity_tick_ms.tolist()
 
 

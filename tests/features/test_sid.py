@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.sid import Opq, SemanticId, decode, nearest_codes, quantise
+from features.sid import ROWS_AT_ONCE, Opq, SemanticId, decode, encode, quantise
 
 TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-9, "atol": 1e-11}}
 
@@ -161,11 +161,24 @@ def test_codes_are_those_of_the_differences_also_where_codes_are_a_rounding_apar
     x = np.concatenate([rng.normal(size=(50, 8)), (codebook[:20] + codebook[20:]) / 2, codebook[:5]])
     x, codebook = (scale * x).astype(dtype), (scale * codebook).astype(dtype)
     expected = np.square(x[:, None] - codebook).sum(axis=-1).argmin(axis=1)
-    np.testing.assert_array_equal(nearest_codes(x, codebook), expected)
+    np.testing.assert_array_equal(encode(x, codebook[None]).codes[:, 0], expected)
 
 
 def test_numbers_too_large_for_a_product_are_decided_by_their_differences():
     x = np.array([[3e25, 0], [0, 0]], np.float32)
     codebook = np.array([[1, 0], [3e25, 0]], np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        assert nearest_codes(x, codebook).tolist() == [1, 0]
+        assert encode(x, codebook[None]).codes[:, 0].tolist() == [1, 0]
+
+
+def test_blocks_beyond_the_first_are_encoded_alike_and_leave_over_what_quantise_says():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(2 * ROWS_AT_ONCE + 7, 8)).astype(np.float32)
+    codebooks = rng.normal(size=(3, 16, 8)).astype(np.float32)
+    before = x.copy()
+    codes, left_over = encode(x, codebooks)
+    assert x.tobytes() == before.tobytes()
+    one_by_one = [encode(row[None], codebooks) for row in x]
+    assert codes.tobytes() == np.concatenate([one.codes for one in one_by_one]).tobytes()
+    assert left_over.tobytes() == np.concatenate([one.left_over for one in one_by_one]).tobytes()
+    assert left_over.tobytes() == quantise(x, codebooks).residuals[:, -1].tobytes()

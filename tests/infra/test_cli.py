@@ -17,9 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 VERBS = [
     ("data", "prepare"), ("data", "validate"), ("demo",), ("up",), ("down",), ("status",),
     ("stream", "run"), ("stream", "status"), ("stream", "verify"), ("stream", "replay"), ("stream", "seed"),
+    ("stream", "dead-letters"), ("stream", "state"), ("stream", "failure-matrix"),
     ("codebooks", "list"), ("codebooks", "show"), ("codebooks", "diff"), ("codebooks", "publish"), ("codebooks", "retire"),
+    ("features", "audit"),
     ("train",), ("evaluate",), ("compare",), ("export",), ("promote",), ("serve",), ("rank",), ("report",)]
-GROUPS = ("data", "stream", "codebooks")
+GROUPS = ("data", "stream", "codebooks", "features")
 HEAVY = ("numpy", "pandas", "pyarrow", "tensorflow", "pyspark", "feast", "kafka", "airflow", "redis", "great_expectations")
 
 
@@ -87,6 +89,8 @@ def test_exit_codes_are_in_the_help():
     ("serve model", "serving.model_server"),
     ("serve ranking", "serving.ranking_api"),
     ("stream run --role lake", "streaming run --role lake"),
+    ("stream dead-letters replay --reason malformed", "streaming dead-letters replay --reason malformed"),
+    ("stream failure-matrix --seed 7", "streaming.failure_matrix --seed 7"),
     ("stream replay own --from 2026-01-01 --as-of 2026-01-02 --speed 10",
      "streaming replay own --from 2026-01-01 --as-of 2026-01-02 --speed 10.0"),
     ("data prepare simulator --users 10", "infra.datasets prepare simulator --users 10"),

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.tf
 ITEMS, USERS, ROWS = 40, 9, 100
 
 
-def fresh(name="gatesid"):
+def fresh(name="gatesid", compiled=False):
     from dataclasses import replace
 
     from model.checkpoints import fresh_ranker
@@ -17,7 +17,7 @@ def fresh(name="gatesid"):
     from model.rankers.trunk import TableSizes
 
     ranker = fresh_ranker(replace(preset(name, "practical")[0], hidden=(8,)), TableSizes(ITEMS, USERS), seed=1)
-    training = TrainConfig(batch_size=16)
+    training = TrainConfig(batch_size=16, compiled=compiled)
     return Learner(ranker, ranker.optimiser(training), training)
 
 
@@ -42,9 +42,21 @@ def test_steps_inside_one_call_are_the_steps_one_by_one(tiny_day):
     np.testing.assert_allclose(loss, total / ROWS, rtol=1e-5)
 
 
-def test_how_many_rows_a_call_takes_changes_no_bit(tiny_day):
+@pytest.mark.parametrize("name", ["base", "gatesid", "saviorrec"])
+def test_compiled_batches_learn_what_the_others_do(name, tiny_day):
     day, codes = tiny_day(ROWS, ITEMS, USERS)
-    whole, parts = fresh(), fresh()
+    compiled, plain = fresh(name, compiled=True), fresh(name)
+    losses = [learner.learn(day, codes, seed=3) for learner in (compiled, plain)]
+    for mine, theirs, start in zip(weights(compiled), weights(plain), weights(fresh(name)), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+        assert start.shape != (ITEMS, 32) or np.abs(mine - start).max() > 1e-3
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_how_many_rows_a_call_takes_changes_no_bit(compiled, tiny_day):
+    day, codes = tiny_day(ROWS, ITEMS, USERS)
+    whole, parts = fresh(compiled=compiled), fresh(compiled=compiled)
     whole.learn(day, codes, seed=3)
     parts.rows_a_call = 40  # two batches
     parts.learn(day, codes, seed=3)

@@ -128,7 +128,9 @@ class FakeStore:
 
         return ItemRows(
             item_ids=np.array(item_ids, object), codes=column("codes", [-1] * 4, np.int32).reshape(-1, 4),
-            codebook_version=column("codebook_version", "", object), exposure_7d=column("exposure_7d", 0, np.int64),
+            codebook_version=column("codebook_version", "", object),
+            other_codes=column("other_codes", [-1] * 4, np.int32).reshape(-1, 4),
+            other_codebook=column("other_codebook", "", object), exposure_7d=column("exposure_7d", 0, np.int64),
             click_7d=column("click_7d", 0, np.int64), maturity_tick_ms=column("maturity_tick_ms", -1, np.int64),
             published_at_ms=column("published_at_ms", -1, np.int64), titles=column("title", "", object),
             unreadable=column("unreadable", False, bool))

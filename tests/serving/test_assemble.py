@@ -116,6 +116,18 @@ def test_sid_of_another_codebook_counts_as_missing(store, assembled):
     assert not got.item_defaults["item_codes:missing"].any()
 
 
+def test_the_sid_of_the_models_codebook_is_found_where_the_store_has_two(store, assembled):
+    """A newer codebook is on its way into the store: the model goes on with its own."""
+    store.items["i1"] |= {"other_codes": store.items["i1"]["codes"], "other_codebook": store.items["i1"]["codebook_version"],
+                          "codes": [7, 7, 7, 7], "codebook_version": "cb-newer"}
+    store.items["i2"] |= {"other_codes": [7, 7, 7, 7], "other_codebook": "cb-older"}
+    got = assembled()
+    assert got.inputs["item_codes"].tolist() == [[1, 2, 3, 4], [2, 3, 4, 5], [9, 10, 11, 12]]
+    assert got.inputs["history_codes"][0, :2].tolist() == [[1, 2, 3, 4], [2, 3, 4, 5]]
+    assert not got.item_defaults["item_codes:other_codebook"].any()
+    assert not got.item_defaults["item_codes:missing"].any()
+
+
 def test_model_without_sids_gets_none_and_counts_none(assembled, model):
     from dataclasses import replace
 

@@ -43,7 +43,7 @@ def training_rows(logged):
         hour_of_day=np.int32(12), day_of_week=np.int32(3), history_rows=[[2, 3]] * len(shown), online_days=5, exposure_7d=9,
         click_7d=1,
         maturity_tick=lambda frame: frame.event_time - timedelta(hours=1), repeat_count=np.float32(0),
-        repeat_age_days=np.float32(-1))
+        repeat_age_days=np.float32(-1), served=False)
 
 
 def items():

@@ -35,6 +35,13 @@ def test_a_late_take_enters_at_its_place_in_event_time_once_it_is_known():
     assert history[1, :4].tolist() == [12, 11, 10, 0]
 
 
+def test_a_take_whose_producer_is_ahead_counts_once_its_time_has_come():
+    takes = [(0, 1_000, 1_000), (1, 60_000, 2_000)]
+    history, count, _ = features(takes, [(1, 60_000), (1, 60_001)])
+    assert history[:, :2].tolist() == [[10, 0], [11, 10]]
+    assert count.tolist() == [0, 1]
+
+
 def test_repeat_features_count_and_date_the_takes_of_the_candidate():
     _, count, age = features([(0, 0, ALWAYS_MS), (0, DAY, ALWAYS_MS), (1, DAY, ALWAYS_MS)], [(0, 3 * DAY), (2, 3 * DAY)])
     assert count.tolist() == [2, 0]

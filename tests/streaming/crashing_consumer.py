@@ -47,7 +47,7 @@ def around(bomb, work, before, after):
 
 def main(config_file, step, number):
     given = json.loads(Path(config_file).read_text())
-    config = StreamConfig(**given | {"home": Path(given["home"])})
+    config = StreamConfig(**given | {"home": Path(given["home"]), "instance": "one-and-the-same"})
     bomb, broker, producer = Bomb(step, int(number)), Broker(config.bootstrap), Producer(config.bootstrap)
     identity = Identity(broker.cluster_id(), config.events_topic, config.partitions, config.interval_ms,
                         config.dedupe_horizon_ms)
@@ -63,7 +63,7 @@ def main(config_file, step, number):
     role = MaturityRole(config, store, UserHistories(client, config.group), online, log, online,
                         DeadLetters(producer, config.dead_letters_topic),
                         Heartbeats(producer, broker, config.events_topic, config.heartbeat_ms), report, SystemClock())
-    run_role(config, role, report, stop, "one-and-the-same")
+    run_role(config, role, report, stop)
 
 
 if __name__ == "__main__":

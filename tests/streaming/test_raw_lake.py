@@ -9,10 +9,11 @@ from deltalake import DeltaTable
 
 from features.errors import StreamError
 from features.events import EVENT_COLUMNS
+from streaming import lake_tables
 from streaming.config import StreamConfig
 from streaming.decode_items import decode_items
 from streaming.kafka_io import Records, TopicPart
-from streaming.lake_tables import LakeTable
+from streaming.lake_tables import MATURITY_COLUMNS, LakeTable, day_of
 from streaming.raw_lake import LakeRole, day_is_complete, lake_watermark_ms
 from streaming.report import Report
 
@@ -110,6 +111,23 @@ def test_offsets_of_another_cluster_are_refused(offline):
     role.finish()
     with pytest.raises(StreamError, match="offsets of another Kafka cluster"):
         LakeRole(offline, "two", Report(offline, "lake")).on_assigned([part])
+
+
+def test_small_files_become_one_a_day_and_no_reader_notices(tmp_path, monkeypatch):
+    table = LakeTable(tmp_path / "log", MATURITY_COLUMNS, ["ds"])
+    for n in range(12):
+        tick = np.array([T0 + n * DAY_MS // 6])
+        columns = {"item_id": ["i"], "tick": tick, "exposure_7d": [n], "click_7d": [0], "ds": day_of(tick)}
+        assert table.append(table.rows(columns), {"g/events/0": n})
+    reader = DeltaTable(str(table.path))
+    table.tidy()
+    assert len(DeltaTable(str(table.path)).file_uris()) == 12  # not yet due
+    monkeypatch.setattr(lake_tables, "COMPACT_EVERY_S", 0)
+    table.tidy()
+    now = DeltaTable(str(table.path))
+    assert len(now.file_uris()) == 2
+    assert now.to_pyarrow_table().sort_by("tick") == reader.to_pyarrow_table().sort_by("tick")
+    assert (now.transaction_version("g/events/0"), table.small) == (11, set())
 
 
 @pytest.mark.parametrize(("value", "reason"), [

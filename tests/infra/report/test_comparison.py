@@ -59,14 +59,15 @@ def health(**other):
 def full():
     """Two presets, an ablation, tuned rates, SIDs of one seed."""
     gaps = {"gatesid": ("base", 0.0123), "smile": ("base", -0.0246), "gatesid_without_alignment": ("gatesid", -0.0057)}
-    point = {"dense_rate": 0.001, "table_rate": 0.02, "log_loss": 0.41234, "auc": 0.7511, "rows": 900, "positives": 180,
-             "days": ["2026-01-01", "2026-01-02"]}
+    point = {"dense_rate": 0.001, "table_rate": 0.02, "log_loss": 0.41234, "auc": 0.7511,
+             "seeds": [{"log_loss": 0.41}, {"log_loss": 0.41468}]}
     tuned = {"chosen": [0.002, 0.05], "points": [point, point | {"dense_rate": 0.002, "table_rate": 0.05, "log_loss": 0.40987},
-                                                  point | {"dense_rate": 0.1, "log_loss": None, "auc": None}]}
+                                                  point | {"dense_rate": 0.1, "log_loss": None, "auc": None,
+                                                           "seeds": [{"log_loss": None}, {"log_loss": 0.5}]}]}
     return {
         "rankers": ["base", *gaps], "seeds": [1], "days": ["2026-01-03", "2026-01-04"], "trained_from": "2026-01-01",
-        "plan": {"start": "2026-01-01", "as_of": "2026-01-05", "tune_days": 2, "codebook": None, "sids_as_of": "2026-01-03",
-                 "batch_size": 128, "versions": {"training_frame": 7}},
+        "plan": {"start": "2026-01-01", "as_of": "2026-01-05", "tune_days": 2, "tuning_seeds": [1, 2], "codebook": None,
+                 "sids_as_of": "2026-01-03", "batch_size": 128, "versions": {"training_frame": 7}},
         "rates": {"practical": {"base": tuned, "gatesid": tuned}}, "ablations": {"gatesid_without_alignment": "gatesid"},
         "data": {"name": "shop", "rows": {"click": 12_345}}, "codebook": None,
         "sids": {"1": {"gatesid": {"health": health(collision_rate_items=0.809)},
@@ -173,7 +174,7 @@ def test_gate_norms_codes_and_rates_are_those_of_the_file(text):
     found = cells_of(rates, "base")
     assert [shown for _, shown in found] == ["0.4123", "0.4099", "no number"]
     assert ['class="best"' in attributes for attributes, _ in found] == [False, True, False]
-    assert "AUC 75.11; 180 positives of 900 rows" in found[0][0]
+    assert "AUC 75.11; log-loss by seed 0.4100, 0.4147" in found[0][0]
     assert cells_of(text, "its rows") == [("", "click 12,345")]
 
 

@@ -12,8 +12,8 @@ from features.layout import Layout
 from infra.settings import load_settings
 from model import compare
 from model.comparison import cells, tuning
-from model.comparison.cells import Fit, Train, Tune, in_order
-from model.comparison.models import Models, quantiser_of, rankers_named, whole_of
+from model.comparison.cells import Fit, Retune, Train, Tune, in_order
+from model.comparison.models import Models, quantiser_of, rankers_named, tuned_as, whole_of
 from model.comparison.plan import Plan, Run
 from model.comparison.pool import work
 from model.config import ALL_RANKERS
@@ -26,6 +26,7 @@ TITLES = [f"{food} {size} {taste}" for food in FOODS for size in ("small", "larg
           for taste in ("plain", "organic", "spiced")]
 ABLATION = "gatesid_without_alignment"
 RATES = ((1e-3, 0.02), (1e-2, 0.2))
+TUNING_SEEDS = (1, 2)
 ASKED = ["--rankers", f"base,gatesid,{ABLATION}", "--seeds", "2", "--ablation-seeds", "1", "--tune-days", "4"]
 
 
@@ -60,9 +61,12 @@ def patched():
     from model.rqvae_config import RqVaeConfig
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GATESID_TRAINING__BATCH_SIZE", "32")
+        patch.setenv("GATESID_TRAINING__BATCH_SIZE", "128")  # more than a day has: nothing is compiled
         patch.setattr(compare, "run_cells", one_by_one)
         patch.setattr(compare, "RATES", RATES)
+        patch.setattr(compare, "TUNING_SEEDS", TUNING_SEEDS)
+        for module in (tuning, cells):
+            patch.setattr(module, "FINALISTS", 1)
         patch.setattr(seed_sids, "ENCODER", EncoderTraining(steps=3))
         patch.setitem(seed_sids.PRESETS, "gatesid", RqVaeConfig(epochs=1))
         yield patch
@@ -110,12 +114,19 @@ def test_reported_days_are_those_after_the_tuning_days(result):
 def test_every_model_gets_the_point_with_the_lowest_log_loss_of_the_judged_days(folder, result):
     rates = json.loads((folder / "rates.json").read_text())
     assert rates == result["rates"]
-    assert set(rates["practical"]) == {"base", "gatesid", ABLATION}
-    for ranker, found in rates["practical"].items():
+    assert set(rates["practical"]) == {"base", "gatesid"}
+    for ranker in ("base", "gatesid", ABLATION):
+        found = rates["practical"][tuned_as(ranker)]
         assert [(point["dense_rate"], point["table_rate"]) for point in found["points"]] == list(RATES)
-        best = min(found["points"], key=lambda point: point["log_loss"])
+        assert [point["finalist"] for point in found["points"]].count(True) == 1
+        best = min(found["points"], key=lambda point: point["seeds"][0]["log_loss"])
+        assert best["finalist"]
         assert found["chosen"] == [best["dense_rate"], best["table_rate"]]
-        assert all(point["days"] == [DAYS[1], DAYS[3]] and point["rows"] == 240 for point in found["points"])
+        for point in found["points"]:
+            assert [seed["seed"] for seed in point["seeds"]] == list(TUNING_SEEDS if point["finalist"] else TUNING_SEEDS[:1])
+            assert point["log_loss"] == np.mean([seed["log_loss"] for seed in point["seeds"]])
+            assert len({seed["log_loss"] for seed in point["seeds"]}) == len(point["seeds"])
+            assert all(seed["days"] == [DAYS[1], DAYS[3]] and seed["rows"] == 240 for seed in point["seeds"])
         for cell in result["presets"]["practical"]["cells"][ranker].values():
             training = cell["checkpoint"]["training"]
             assert [training["dense_rate"], training["table_rate"]] == found["chosen"]
@@ -229,12 +240,13 @@ def test_days_and_names_that_do_not_fit_are_refused(patched, layout, arguments, 
 
 
 def a_run(tmp_path, home=None, **other):
-    return Run(Plan(**{"start": DAYS[0], "as_of": "2026-01-10", "tune_days": 4, "rates": RATES, "codebook": None,
+    return Run(Plan(**{"start": DAYS[0], "as_of": "2026-01-10", "tune_days": 4, "rates": RATES,
+                       "tuning_seeds": TUNING_SEEDS, "codebook": None,
                        "sids_as_of": DAYS[4], "batch_size": 32, "labels": ("clicked",), "versions": {}} | other),
                home or Layout(tmp_path), tmp_path / "run")
 
 
-def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(tmp_path):
+def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(patched, tmp_path):
     models = Models(("base", "gatesid", ABLATION, "smile"), ("practical",), seeds=2, ablation_seeds=1)
     run = a_run(tmp_path)
     ordered = in_order(run, models)
@@ -244,23 +256,28 @@ def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(
     assert [cell for cell in ordered if isinstance(cell, Train)] == [
         Train("practical", ranker, seed) for seed in (1, 2) for ranker in ("base", "gatesid", "smile")] + [
         Train("practical", ABLATION, 1)]
-    assert ordered.index(Fit(2, "gatesid")) > ordered.index(Train("practical", "smile", 1))
-    assert sum(isinstance(cell, Tune) for cell in ordered) == 4 * len(RATES)
+    assert sum(isinstance(cell, Tune) for cell in ordered) == 3 * len(RATES)
+    assert sum(isinstance(cell, Retune) for cell in ordered) == 3 * (len(TUNING_SEEDS) - 1)
 
 
-def test_points_that_diverged_lose_and_if_all_did_the_model_has_no_rates(tmp_path):
+def test_points_that_diverged_lose_and_if_all_did_the_model_has_no_rates(tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "FINALISTS", 2)
     run = a_run(tmp_path)
     found = [{"dense_rate": dense, "table_rate": table, "log_loss": None, "auc": None} for dense, table in RATES]
 
     def write(points):
         for n, point in enumerate(points):
-            file = run.tuning("practical", "base", n)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(point))
+            for seed, other in zip(TUNING_SEEDS, point, strict=True):
+                file = run.tuning("practical", "base", n, seed)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(found[n] | {"log_loss": other}))
 
-    write([found[0] | {"log_loss": 0.7}, found[1]])
+    write([(0.7, 0.7), (0.1, None)])
     assert tuning.chosen(run, "practical", "base") == RATES[0]
-    write(found)
+    write([(0.7, 0.7), (0.6, 0.9)])
+    assert tuning.finalists(run, "practical", "base") == [1, 0]
+    assert tuning.chosen(run, "practical", "base") == RATES[0]
+    write([(None, 0.7), (0.1, None)])
     with pytest.raises(DataError, match="no finite score at any of the rates"):
         tuning.chosen(run, "practical", "base")
 
@@ -274,10 +291,10 @@ def test_a_point_that_diverges_is_noted_as_such(patched, layout, tmp_path, monke
 
     monkeypatch.setattr(model.comparison.work, "train_days", diverging)
     run = a_run(tmp_path, codebook="cb-1")
-    run.tuning("practical", "base", 1).parent.mkdir(parents=True)
-    cells.Tune("practical", "base", 1).work(run)
-    assert json.loads(run.tuning("practical", "base", 1).read_text()) == {
-        "dense_rate": RATES[1][0], "table_rate": RATES[1][1], "log_loss": None, "auc": None}
+    run.tuning("practical", "base", 1, 2).parent.mkdir(parents=True)
+    cells.Tune("practical", "base", 1, 2).work(run)
+    assert json.loads(run.tuning("practical", "base", 1, 2).read_text()) == {
+        "seed": 2, "dense_rate": RATES[1][0], "table_rate": RATES[1][1], "log_loss": None, "auc": None}
 
 
 def test_all_names_every_ranker_and_each_ablation_knows_its_whole():
