@@ -8,21 +8,17 @@ from numpy.typing import NDArray
 
 from features.names import (
     CLICK_7D,
-    CODEBOOK_VERSION,
-    CODES,
     EXPOSURE_7D,
     VIEW_MATURITY,
     VIEW_PROFILE,
-    VIEW_SEMANTIC_ID,
-    VIEW_SEMANTIC_ID_B,
     VIEW_USER_HISTORY,
 )
 from features.online_reader import Row
+from features.sid_places import PLACES
 from features.spec import MISSING_CODE, NUM_LEVELS
 
 MISSING_TIME_MS = -1
 EXPOSURE_OF, CLICK_OF = f"{VIEW_MATURITY}:{EXPOSURE_7D}", f"{VIEW_MATURITY}:{CLICK_7D}"
-SID_VIEWS = (VIEW_SEMANTIC_ID, VIEW_SEMANTIC_ID_B)
 PUBLISHED_OF, TITLE_OF = f"{VIEW_PROFILE}:published_at_ms", f"{VIEW_PROFILE}:title"
 TAKEN_OF, TIMES_OF = f"{VIEW_USER_HISTORY}:item_ids", f"{VIEW_USER_HISTORY}:event_times_ms"
 
@@ -71,9 +67,9 @@ def item_rows(item_ids: Sequence[str], stored: Sequence[Row]) -> ItemRows:
     exposure, click = np.zeros(size, np.int64), np.zeros(size, np.int64)
     tick, published = np.full(size, MISSING_TIME_MS, np.int64), np.full(size, MISSING_TIME_MS, np.int64)
     for place, row in enumerate(stored):
-        for n, view in enumerate(sorted(SID_VIEWS, key=lambda view: -row.get(view, MISSING_TIME_MS))):
-            if view in row and len(given := row[f"{view}:{CODES}"].int64_list_val.val) == NUM_LEVELS:
-                codes[n, place], versions[n, place] = given, row[f"{view}:{CODEBOOK_VERSION}"].string_val
+        for n, sid in enumerate(sorted(PLACES.values(), key=lambda sid: -row.get(sid.view, MISSING_TIME_MS))):
+            if sid.view in row and len(given := row[f"{sid.view}:{sid.codes}"].int64_list_val.val) == NUM_LEVELS:
+                codes[n, place], versions[n, place] = given, row[f"{sid.view}:{sid.codebook}"].string_val
         if EXPOSURE_OF in row:
             exposure[place], click[place] = row[EXPOSURE_OF].int64_val, row[CLICK_OF].int64_val
             tick[place] = row[VIEW_MATURITY]

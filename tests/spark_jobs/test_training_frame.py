@@ -153,7 +153,7 @@ def test_an_item_that_stands_twice_in_an_index_stops_the_run_before_it_writes(ho
     prepare(home)
     rows = pa.table({"item_id": ["i1"], "row": pa.array([9], pa.int32())})
     write_deltalake(str(home.layout.table("item_index")), rows, mode="append")
-    with pytest.raises(DataError, match="5 rows came of them and 0 event ids"):
+    with pytest.raises(DataError, match="6 rows came of them and 0 event ids"):
         home.run(training_frame, "2026-01-04", "2026-01-05", user_day_share=1.0)
     assert not home.layout.table(TABLE_TRAINING_FRAME).exists()
 
