@@ -87,12 +87,12 @@ def write_rows(home: Path, rows: int) -> Path:
     for start in range(0, rows, PART):
         count = min(PART, rows - start)
         item, tick = columns(random, count, items)
-        write_deltalake(str(Layout(home).table(TABLE_MATURITY_REBUILT)), pa.table({
+        days = np.char.zfill(((tick - T0) // DAY_MS + 1).astype(str), 2)
+        published = pa.table({
             "item_id": item, "tick": pa.array(tick, pa.timestamp("ms", tz="UTC")).cast(TIMESTAMP),
             "exposure_7d": random.integers(0, 999, count), "click_7d": random.integers(0, 99, count),
-            "ds": pa.array(np.char.add("2026-01-", np.char.zfill(((tick - T0) // DAY_MS + 1).astype(str), 2)))
-        }),
-            mode="append", partition_by=["ds"])
+            "ds": pa.array(np.char.add("2026-01-", days))})
+        write_deltalake(str(Layout(home).table(TABLE_MATURITY_REBUILT)), published, mode="append", partition_by=["ds"])
         item, tick = columns(random, count, items)
         ids = np.char.add("event-", np.arange(start, start + count).astype(str))
         pq.write_table(pa.table({"event_id": ids, "item_id": item, "event_ms": tick + random.integers(0, TICK_MS, count)}),
@@ -144,8 +144,8 @@ def main() -> int:
         asked = write_rows(Path(folder), given.rows)
         with Memory() as memory:
             seconds, answered = (by_duckdb if given.engine == "duckdb" else by_spark)(Path(folder), asked)
-    print(f"{given.engine}: {given.rows:,} impressions, as many maturity rows: {seconds:.1f} s, {answered:,} answered, "
-          f"{memory.peak / 2**30:.1f} GiB at most in all processes")
+    print(f"{given.engine}: {given.rows:,} impressions, as many maturity rows: {seconds:.1f} s (load {os.getloadavg()[0]:.1f} on "
+          f"{os.cpu_count()} cores), {answered:,} answered, {memory.peak / 2**30:.1f} GiB at most in all processes")
     return 0
 
 

@@ -14,7 +14,7 @@ from features.layout import Layout
 from tests.serving.conftest import NOW_MS
 
 pytestmark = [pytest.mark.tf, pytest.mark.feast]
-ITEMS = ["i1", "i2", "i3"]
+ITEMS = ["view-1", "view-2", "view-3"]  # the store is shared with other tests
 
 
 def second_version():
@@ -60,7 +60,7 @@ def test_the_old_model_is_served_while_the_new_view_is_filled_and_its_model_trai
         "item_id": ITEMS, "tick": [from_ms(NOW_MS) - timedelta(seconds=5)] * 3, "exposure_7d": [100, 200, 300],
         "click_7d": [10, 20, 30]}))
     assert served() == before, "the old model reads what it always read"
-    online.push_maturity(["i1"], NOW_MS - 1_000, [11], [1])
+    online.push_maturity(ITEMS[:1], NOW_MS - 1_000, [11], [1])
     assert served()[0] == [11, 1], "and its view goes on being filled"
     found = store.get_online_features(service, {"item_id": ITEMS}).to_dict()
     assert (found["exposure_7d"], found["click_7d"]) == ([100, 200, 300], [10, 20, 30])
