@@ -6,18 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.names import (
-    CLICK_7D,
-    CODEBOOK_VERSION,
-    CODES,
-    EXPOSURE_7D,
-    VIEW_MATURITY,
-    VIEW_PROFILE,
-    VIEW_SEMANTIC_ID,
-    VIEW_SEMANTIC_ID_B,
-    VIEW_USER_HISTORY,
-)
+from features.names import CLICK_7D, EXPOSURE_7D, VIEW_MATURITY, VIEW_PROFILE, VIEW_USER_HISTORY
 from features.online_reader import Columns
+from features.sid_places import PLACES, Place
 from features.spec import MISSING_CODE
 from features.stored_values import MISSING_TIME_MS, StoredValues
 
@@ -67,8 +58,7 @@ class UserTakes:
 def item_rows(item_ids: Sequence[str], stored: Columns) -> ItemRows:
     unreadable = np.zeros(len(item_ids), bool)
     read = StoredValues(stored, unreadable)
-    codes_a, versions_a, given_a = sids_of(read, VIEW_SEMANTIC_ID)
-    codes_b, versions_b, given_b = sids_of(read, VIEW_SEMANTIC_ID_B)
+    (codes_a, versions_a, given_a), (codes_b, versions_b, given_b) = (sids_of(read, place) for place in PLACES.values())
     b_last = given_b > given_a
     return ItemRows(
         np.array(item_ids, object),
@@ -78,11 +68,11 @@ def item_rows(item_ids: Sequence[str], stored: Columns) -> ItemRows:
         read.numbers(PUBLISHED_OF, MISSING_TIME_MS), read.texts(TITLE_OF), unreadable)
 
 
-def sids_of(read: StoredValues, view: str) -> tuple[NDArray[np.int32], NDArray[np.object_], NDArray[np.int64]]:
+def sids_of(read: StoredValues, place: Place) -> tuple[NDArray[np.int32], NDArray[np.object_], NDArray[np.int64]]:
     """Codes, codebook versions and times of one place; -1, "" and -1 where it holds no SID."""
-    codes, versions = read.codes(f"{view}:{CODES}"), read.texts(f"{view}:{CODEBOOK_VERSION}")
+    codes, versions = read.codes(f"{place.view}:{place.codes}"), read.texts(f"{place.view}:{place.codebook}")
     versions[codes[:, 0] == MISSING_CODE] = ""
-    return codes, versions, read.times(view)
+    return codes, versions, read.times(place.view)
 
 
 def user_takes(stored: Columns) -> UserTakes:

@@ -23,8 +23,6 @@ from features.layout import Layout
 from features.live_codebook import live_codebook_in
 from features.names import (
     CLICK_7D,
-    CODEBOOK_VERSION,
-    CODES,
     EVENT_ID,
     EVENT_TIME,
     EXPOSURE_7D,
@@ -38,7 +36,7 @@ from features.names import (
 )
 from features.online_reader import Columns, OnlineReader
 from features.online_rows import ItemRows, UserTakes, item_rows, user_takes
-from features.sid_places import PLACES, claim_place
+from features.sid_places import PLACES, Place, claim_place
 from features.snapshots import pin_snapshot
 from features.windows import AVAILABILITY_DELAY_MS
 
@@ -82,7 +80,7 @@ class OnlineFeatures:
     def check(self) -> None:
         """Raises ArtefactError: there is no registry, or it lacks a view that is pushed to."""
         found = {view.name for view in self.store.list_feature_views()}
-        missing = sorted({VIEW_MATURITY, VIEW_PROFILE, VIEW_USER_HISTORY, *PLACES.values()} - found)
+        missing = sorted({VIEW_MATURITY, VIEW_PROFILE, VIEW_USER_HISTORY, *(place.view for place in PLACES.values())} - found)
         if missing:
             raise ArtefactError(f"the Feast registry at {self.config.registry} lacks the views {', '.join(missing)}: "
                                 "run `python -m features.materialize --apply-only`")
@@ -103,11 +101,11 @@ class OnlineFeatures:
         """
         if not len(item_ids):
             return
-        rows = [list(map(int, row)) for row in np.asarray(codes)]
-        self._push(self._place_of(codebook_version), ITEM_ID, item_ids, "assigned_at", at_ms,
-                   {CODES: rows, CODEBOOK_VERSION: [codebook_version] * len(rows)})
+        rows, place = [list(map(int, row)) for row in np.asarray(codes)], self._place_of(codebook_version)
+        self._push(place.view, ITEM_ID, item_ids, "assigned_at", at_ms,
+                   {place.codes: rows, place.codebook: [codebook_version] * len(rows)})
 
-    def _place_of(self, codebook_version: str) -> str:
+    def _place_of(self, codebook_version: str) -> Place:
         from redis.exceptions import RedisError
 
         try:

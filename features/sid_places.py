@@ -8,11 +8,21 @@
 Who has which place stands in the online store, since it is true of that store alone; one script gives a place away.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from features.names import VIEW_SEMANTIC_ID, VIEW_SEMANTIC_ID_B
+from features.names import CODEBOOK_VERSION, CODES, VIEW_SEMANTIC_ID, VIEW_SEMANTIC_ID_B
 
-PLACES = {b"a": VIEW_SEMANTIC_ID, b"b": VIEW_SEMANTIC_ID_B}
+
+class Place(NamedTuple):
+    """A view and its features; their names differ, since Feast answers by name alone."""
+
+    view: str
+    codes: str
+    codebook: str
+
+
+PLACES = {b"a": Place(VIEW_SEMANTIC_ID, CODES, CODEBOOK_VERSION),
+          b"b": Place(VIEW_SEMANTIC_ID_B, f"{CODES}_b", f"{CODEBOOK_VERSION}_b")}
 KEY = "gatesid:sid-places"
 CLAIM = """
 local version, live, claims = ARGV[1], ARGV[2], redis.call('HINCRBY', KEYS[1], 'claims', 1)
@@ -31,8 +41,8 @@ return free
 """
 
 
-def claim_place(client: Any, version: str, live: str | None) -> str:
-    """The view that SIDs of this codebook are pushed to: its own, else the free or older one that is not the live codebook's.
+def claim_place(client: Any, version: str, live: str | None) -> Place:
+    """Where SIDs of this codebook are pushed: its own place, else the free or older one that is not the live codebook's.
 
     Raises redis' RedisError.
     """

@@ -21,7 +21,10 @@ MISSING_CODE = -1
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One tensor. `shape` leaves the batch axis out; `side` says whether a request has one of it or one per candidate."""
+    """One tensor. `shape` leaves the batch axis out; `side` says whether a request has one of it or one per candidate.
+
+    `version`: of its meaning, raised where the same name is filled from another version of a view (features/README.md).
+    """
 
     name: str
     dtype: Literal["int32", "float32"]
@@ -29,6 +32,7 @@ class InputSpec:
     side: Literal["user", "item"]
     default: float
     about: str
+    version: int = 1
 
 
 RANKING_INPUTS = (
@@ -50,6 +54,6 @@ INPUTS_BY_NAME = {spec.name: spec for spec in RANKING_INPUTS}
 
 
 def contract_hash() -> str:
-    """12 hex digits over every input's name, dtype, shape, side and default."""
-    listed = [(s.name, s.dtype, s.shape, s.side, s.default) for s in RANKING_INPUTS]
+    """12 hex digits over every input's name, dtype, shape, side and default, and its version from the second on."""
+    listed = [(s.name, s.dtype, s.shape, s.side, s.default) + ((s.version,) if s.version > 1 else ()) for s in RANKING_INPUTS]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:12]

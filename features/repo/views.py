@@ -8,29 +8,25 @@ from feast.types import Array, Int64, String
 
 from features.names import (
     CLICK_7D,
-    CODEBOOK_VERSION,
-    CODES,
     EXPOSURE_7D,
     VIEW_MATURITY,
     VIEW_PROFILE,
-    VIEW_SEMANTIC_ID,
-    VIEW_SEMANTIC_ID_B,
     VIEW_USER_HISTORY,
 )
 from features.repo import sources
 from features.repo.entities import item, user
+from features.sid_places import PLACES
 
 item_maturity = FeatureView(
     name=VIEW_MATURITY, entities=[item], source=sources.maturity, description="counts of the trailing seven days",
     schema=[Field(name=EXPOSURE_7D, dtype=Int64, description="impressions"),
             Field(name=CLICK_7D, dtype=Int64, description="clicks")])
 
-# The same twice, for two codebooks (features/sid_places.py).
-SID = [Field(name=CODES, dtype=Array(Int64), description="one code a level"), Field(name=CODEBOOK_VERSION, dtype=String)]
-item_semantic_id = FeatureView(
-    name=VIEW_SEMANTIC_ID, entities=[item], source=sources.semantic_id, description="an item's SID in a codebook", schema=SID)
-item_semantic_id_b = FeatureView(
-    name=VIEW_SEMANTIC_ID_B, entities=[item], source=sources.semantic_id_b, description="its SID in another", schema=SID)
+# Two places for SIDs, of two codebooks (features/sid_places.py).
+item_semantic_id, item_semantic_id_b = (
+    FeatureView(name=place.view, entities=[item], source=source, description="the item's SID in one codebook", schema=[
+        Field(name=place.codes, dtype=Array(Int64), description="one code a level"), Field(name=place.codebook, dtype=String)])
+    for place, source in zip(PLACES.values(), (sources.semantic_id, sources.semantic_id_b), strict=True))
 
 item_profile = FeatureView(
     name=VIEW_PROFILE, entities=[item], source=sources.profile, description="what the catalogue says of the item",

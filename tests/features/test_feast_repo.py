@@ -21,7 +21,7 @@ def test_deploying_registers_every_view_and_service_once(tmp_path):
     views = {view.name: {field.name for field in view.features} for view in store.list_feature_views()}
     assert views == {
         "item_maturity": {"exposure_7d", "click_7d"}, "item_semantic_id": {"codes", "codebook_version"},
-        "item_semantic_id_b": {"codes", "codebook_version"},
+        "item_semantic_id_b": {"codes_b", "codebook_version_b"},
         "item_profile": {"published_at_ms", "title"}, "user_history": {"item_ids", "event_times_ms"}}
     assert {service.name for service in store.list_feature_services()} == {"ranking_v1", "ranking_v1_items", "ranking_v1_user"}
     assert {entity.name for entity in store.list_entities()} >= {"item", "user"}

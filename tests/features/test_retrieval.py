@@ -183,8 +183,9 @@ def test_feasts_own_read_gives_the_same_rows(online):
     assert [value or 0 for value in values["item_maturity__exposure_7d"]] == rows.exposure_7d.tolist()
     assert [value or 0 for value in values["item_maturity__click_7d"]] == rows.click_7d.tolist()
     for codebook in ("cb-9", "cb-10"):
-        stored = [(codes or [-1] * 4) if version == codebook else [-1] * 4 for view in PLACES.values()
-                  for version, codes in zip(values[f"{view}__codebook_version"], values[f"{view}__codes"], strict=True)]
+        stored = [(codes or [-1] * 4) if version == codebook else [-1] * 4 for place in PLACES.values()
+                  for version, codes in zip(values[f"{place.view}__{place.codebook}"], values[f"{place.view}__{place.codes}"],
+                                            strict=True)]
         assert np.maximum(stored[:len(ids)], stored[len(ids):]).tolist() == rows.codes_of(codebook).tolist()
     last = ["cb-10" if name in some[0] else "cb-9" if name in some[1] else "" for name in ids]
     assert rows.codebook_version.tolist() == last

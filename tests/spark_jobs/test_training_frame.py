@@ -153,7 +153,7 @@ def test_an_item_that_stands_twice_in_an_index_stops_the_run_before_it_writes(ho
     prepare(home)
     rows = pa.table({"item_id": ["i1"], "row": pa.array([9], pa.int32())})
     write_deltalake(str(home.layout.table("item_index")), rows, mode="append")
-    with pytest.raises(DataError, match="5 rows came of them and 0 event ids"):
+    with pytest.raises(DataError, match="6 rows came of them and 0 event ids"):
         home.run(training_frame, "2026-01-04", "2026-01-05", user_day_share=1.0)
     assert not home.layout.table(TABLE_TRAINING_FRAME).exists()
 
@@ -161,13 +161,13 @@ def test_an_item_that_stands_twice_in_an_index_stops_the_run_before_it_writes(ho
 def served_log(home, *requests):
     """Requests (request_id, user, served at, {column: value}), one candidate each, as the ranking API logs them."""
     rows = []
-    for request_id, user, at, given in requests:
+    for request_id, user, at, changes in requests:
         rows.append({
             "request_id": request_id, "user_id": user, "served_at": from_ms(ms(at)), "at": from_ms(ms(at)), "ranker": "tiny",
             "model_version": 1, "contract_hash": "c", "degraded": "", "history_version_ms": 1, "taken_item_ids": [],
             "taken_at_ms": [], "history_item_ids": [], "history_codes": [], "item_ids": ["i1"], "item_codes": [[-1] * 4],
             "online_days": [0.0], "exposure_7d": [0.0], "click_7d": [0.0], "maturity_tick_ms": [-1], "repeat_count": [0.0],
-            "repeat_age_days": [-1.0], "defaults": [""], "ds": from_ms(ms(at)).date().isoformat()} | given)
+            "repeat_age_days": [-1.0], "defaults": [""], "ds": from_ms(ms(at)).date().isoformat()} | changes)
     table = pa.Table.from_pylist(rows, schema=served_schema())
     write_deltalake(str(home.layout.table(TABLE_SERVED_FEATURES)), table, partition_by=["ds"], mode="append")
 
@@ -176,14 +176,14 @@ def served_log(home, *requests):
 def test_a_row_of_a_logged_request_is_what_was_served(home):
     prepare(home)
     tick = ms("01-04 17:59:50")
-    given = {"history_item_ids": ["i9", "i2"], "online_days": [7.0], "exposure_7d": [41.0], "click_7d": [5.0],
+    logged = {"history_item_ids": ["i9", "i2"], "online_days": [7.0], "exposure_7d": [41.0], "click_7d": [5.0],
              "maturity_tick_ms": [tick], "repeat_count": [3.0], "repeat_age_days": [0.5]}
     served_log(
-        home, ("r2", "u1", "01-04 17:59:58", given),
-        ("r2", "u1", "01-04 12:00", given | {"exposure_7d": [1.0]}),  # the same id before: the last one counts
-        ("r2", "u1", "01-04 18:00:01", given | {"exposure_7d": [2.0]}),  # after the impression: another's
-        ("r2", "u2", "01-04 17:59:59", given | {"exposure_7d": [3.0]}),  # another user's
-        ("r1", "u1", "01-04 09:59:59", given | {"item_ids": ["i2"], "defaults": ["item_stats:stale_maturity"],
+        home, ("r2", "u1", "01-04 17:59:58", logged),
+        ("r2", "u1", "01-04 12:00", logged | {"exposure_7d": [1.0]}),  # the same id before: the last one counts
+        ("r2", "u1", "01-04 18:00:01", logged | {"exposure_7d": [2.0]}),  # after the impression: another's
+        ("r2", "u2", "01-04 17:59:59", logged | {"exposure_7d": [3.0]}),  # another user's
+        ("r1", "u1", "01-04 09:59:59", logged | {"item_ids": ["i2"], "defaults": ["item_stats:stale_maturity"],
                                                 "exposure_7d": [0.0], "click_7d": [0.0]}))
     run = home.run(training_frame, "2026-01-04", "2026-01-05", user_day_share=1.0)
     rows = {row[0]: row[1:] for row in home.rows(TABLE_TRAINING_FRAME, "event_id", "served", *COLUMNS[1:])}
