@@ -53,6 +53,9 @@ class Counter:
     def push_histories(self, users, items, times_ms, version_ms):
         pass
 
+    def unknown(self, item_ids):
+        return 0
+
 
 def produce(config: StreamConfig, events: int, items: int, days: float) -> None:
     rng, producer = np.random.default_rng(1), Producer(config.bootstrap, linger_ms=50)
