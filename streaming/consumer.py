@@ -27,7 +27,7 @@ from streaming.kafka_io import Records, TopicPart
 from streaming.maturity_state import MaturityState
 from streaming.outbox import Entry, decode_entry, encode_entry, join_rows
 from streaming.report import Report, say
-from streaming.sinks import HistorySink, LogSink, MaturitySink
+from streaming.sinks import HistorySink, LogSink, OnlineSink
 from streaming.state_store import Fenced, Position, StateStore
 from streaming.user_history import UserHistories
 
@@ -54,7 +54,7 @@ class Held:
 class MaturityRole:
     name = "maturity"
 
-    def __init__(self, config: StreamConfig, store: StateStore, histories: UserHistories, online: MaturitySink,
+    def __init__(self, config: StreamConfig, store: StateStore, histories: UserHistories, online: OnlineSink,
                  log: LogSink, history_sink: HistorySink, dead_letters: DeadLetters, heartbeats: Heartbeats,
                  report: Report, clock: Clock) -> None:
         self.config, self.store, self.histories, self.report, self.clock = config, store, histories, report, clock
@@ -64,6 +64,7 @@ class MaturityRole:
         self.held: dict[int, Held] = {}
         self.positions: dict[TopicPart, int] = {}
         self.fenced: set[int] = set()
+        self.new_items: list[str] = []
         self.pushed = self.checked = time.monotonic()
         self.server_run = store.server().run
 
@@ -128,6 +129,7 @@ class MaturityRole:
             return
         held.offset, held.watermark_ms = position.offset, position.watermark_ms
         self.positions[part] = position.offset
+        self.new_items += applied.new_items
         if len(entry.rows) or entry.users:
             held.outbox[position.offset] = entry
         self.count(records, len(events), len(fresh), applied.late, decoded.heartbeats,
@@ -179,6 +181,8 @@ class MaturityRole:
         rows = {p: join_rows([entry.rows for entry in entries.values()]) for p, entries in waiting.items()}
         self.online.push(rows)
         self.log.push(rows)
+        self.report.progress.outcomes["unknown_item"] += self.online.unknown(self.new_items)
+        self.new_items = []
         users = sorted({user for entries in waiting.values() for entry in entries.values() for user in entry.users})
         self.push_histories(users)
         for partition, entries in waiting.items():

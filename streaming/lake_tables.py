@@ -97,7 +97,7 @@ def as_arrow(values: Any, kind: pa.DataType) -> pa.Array:
 def day_of(times_ms: Any) -> pa.Array:
     """The UTC day "YYYY-MM-DD" of each time."""
     days, which = np.unique(times_ms.astype("datetime64[ms]").astype("datetime64[D]"), return_inverse=True)
-    return pa.array(days.astype(str).tolist(), pa.string()).take(pa.array(which))
+    return pa.array(days.astype(str).astype(object)[which].tolist(), pa.string())
 
 
 def read_transaction(path: Path, app: str) -> int | None:

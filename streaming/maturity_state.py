@@ -47,6 +47,7 @@ class Applied:
     late: int  # fresh events whose hour had ended when they were ingested
     rows: Rows
     changes: Changes
+    new_items: list[str]  # met for the first time, or again after they had left
 
 
 class MaturityState:
@@ -88,7 +89,9 @@ class MaturityState:
             changes.append(segment(SEEN_IDS, hour), part.tobytes())
             self.seen_hours.add(hour)
         late = int((fresh & (floor_hour(events.event_ms) + HOUR_MS <= events.ingest_ms)).sum())
+        known = len(self.item_ids)
         self.accept(events.take(fresh & (events.kind != ORDER_KIND)), changes)
+        new_items = self.item_ids[known:]
         rows = self.complete(complete_tick(watermark_ms, self.interval_ms), changes)
         for hour in self.counts.sum_large():
             changes.replace(segment(HOUR, hour), self.stored_hour(hour))
@@ -97,7 +100,7 @@ class MaturityState:
             self.seen_hours.discard(hour)
         if len(self.item_ids) > RENUMBER_ABOVE and 2 * self.active().sum() < len(self.item_ids):
             self.renumber(changes)
-        return Applied(fresh, late, rows, changes)
+        return Applied(fresh, late, rows, changes, new_items)
 
     def accept(self, events: Events, changes: Changes) -> None:
         """Put counted events among the pending ones."""

@@ -24,7 +24,7 @@ class Progress:
 
     role: str
     records: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)  # counted, repeat, late, heartbeat, or a reason
+    outcomes: Counter[str] = field(default_factory=Counter)  # counted, repeat, late, heartbeat, unknown_item, or a reason
     reloads: Counter[str] = field(default_factory=Counter)  # of state, by reason
     pushed: Counter[str] = field(default_factory=Counter)  # rows, by view
     dead: int = 0

@@ -17,11 +17,17 @@ from streaming.maturity_state import Rows
 from streaming.outbox import join_rows, newest_per_item
 
 ATTEMPTS = 20
+ITEMS_A_READ = 5_000
 
 
 class MaturitySink(Protocol):
     def push(self, rows: Mapping[int, Rows]) -> None:
         """Rows by partition, each ordered by tick. Returns when they are kept."""
+
+
+class OnlineSink(MaturitySink, Protocol):
+    def unknown(self, item_ids: list[str]) -> int:
+        """How many of these items the catalogue has not told the store of (yet)."""
 
 
 class LogSink(MaturitySink, Protocol):
@@ -42,6 +48,7 @@ class MemorySink:
         self.log: set[tuple[str, int, int, int]] = set()
         self.ticks: dict[int, int] = {}
         self.histories: dict[str, tuple[int, list[str], list[int]]] = {}
+        self.catalogue: set[str] = set()
 
     def push(self, rows: Mapping[int, Rows]) -> None:
         for partition, part in rows.items():
@@ -50,6 +57,9 @@ class MemorySink:
             for item, tick, exposure, click in zip(part.item_id, *columns, strict=True):
                 self.log.add((item, tick, exposure, click))
                 self.latest[item] = max(self.latest.get(item, (-1, 0, 0)), (tick, exposure, click))
+
+    def unknown(self, item_ids: list[str]) -> int:
+        return len(set(item_ids) - self.catalogue)
 
     def last_tick(self, partition: int) -> int | None:
         return self.ticks.get(partition)
@@ -70,6 +80,10 @@ class FeastPushSink:
         newest = newest_per_item(join_rows(list(rows.values())))
         if len(newest):
             self.online.push_maturity(newest.item_id, newest.tick_ms, newest.exposure_7d, newest.click_7d)
+
+    def unknown(self, item_ids: list[str]) -> int:
+        chunks = (item_ids[start:start + ITEMS_A_READ] for start in range(0, len(item_ids), ITEMS_A_READ))
+        return sum(int((self.online.read_items(some).published_at_ms < 0).sum()) for some in chunks)
 
     def push_histories(self, users: list[str], items: list[list[str]], times_ms: list[list[int]], version_ms: int) -> None:
         if users:

@@ -11,11 +11,11 @@ larger version has read everything that the other's writer wrote.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from features.spec import HISTORY_KEPT
 from streaming.decode import IMPRESSION_KIND, Events
+from streaming.take_sets import CHUNK, batched, take_sets
 
 SEPARATOR = b"\x00\xff"  # 0x00 sorts an id before its longer siblings; 0xff is never part of UTF-8
 NEXT_VERSION = """
@@ -23,7 +23,6 @@ local version = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, tonumb
 redis.call('SET', KEYS[1], string.format('%.0f', version))
 return string.format('%.0f', version)
 """
-CHUNK = 2_000
 
 
 class UserHistories:
@@ -31,10 +30,11 @@ class UserHistories:
         self.client = client
         self.group = group
         self.kept = kept
+        self.sets = take_sets(client)
         self.next_version = client.register_script(NEXT_VERSION)
 
     def key(self, user_id: str) -> bytes:
-        return f"gatesid:{self.group}:takes:".encode() + user_id.encode()
+        return f"gatesid:{self.group}:takes:{user_id}".encode()
 
     def apply(self, events: Events) -> list[str]:
         """Add the takes among these events; the users they belong to."""
@@ -47,51 +47,24 @@ class UserHistories:
 
     def add(self, takes: Iterable[tuple[str, dict[bytes, int]]]) -> None:
         """{member: event time} per user. What is there keeps its time: the first ingested wins."""
-        pipe = self.client.pipeline(transaction=False)
-        for number, (user, members) in enumerate(takes, 1):
-            pipe.zadd(self.key(user), members, nx=True)
-            if number % CHUNK == 0:
-                pipe.execute()
-        pipe.execute()
-
-    def everything(self) -> Iterator[tuple[str, dict[bytes, int]]]:
-        """Every user's takes, {member: event time}, as `add` takes them."""
-        prefix = self.key("")
-        keys = self.client.scan_iter(match=escape(prefix) + b"*", count=CHUNK)
-        for some in batched(set(keys), CHUNK):
-            pipe = self.client.pipeline(transaction=False)
-            for key in some:
-                pipe.zrange(key, 0, -1, withscores=True)
-            for key, takes in zip(some, pipe.execute(), strict=True):
-                yield key.removeprefix(prefix).decode(), {member: int(time) for member, time in takes}
+        self.sets.add((self.key(user), members) for user, members in takes)
 
     def read(self, user_ids: Sequence[str], now_ms: int) -> tuple[int, list[list[str]], list[list[int]]]:
         """(version, items per user, event times per user), oldest first, by (time, event_id)."""
         version = int(self.next_version(keys=[f"gatesid:{self.group}:takes-version"], args=[now_ms]))
-        pipe = self.client.pipeline(transaction=False)
-        for user in user_ids:
-            pipe.zrange(self.key(user), 0, -1, withscores=True)
-        found = pipe.execute()
-        self.trim(user_ids, found)
+        keys = [self.key(user) for user in user_ids]
+        found = self.sets.read(keys)
+        for key, takes in zip(keys, found, strict=True):
+            if len(takes) > self.kept:
+                self.client.zremrangebyrank(key, 0, -self.kept - 1)
         found = [takes[-self.kept:] for takes in found]
         items = [[member.split(SEPARATOR, 1)[1].decode() for member, _ in takes] for takes in found]
-        return version, items, [[int(time) for _, time in takes] for takes in found]
+        return version, items, [[time for _, time in takes] for takes in found]
 
-    def trim(self, user_ids: Sequence[str], found: list[list[tuple[bytes, float]]]) -> None:
-        """Drop what is too old from the sets that were found to be long."""
-        pipe = self.client.pipeline(transaction=False)
-        for user, takes in zip(user_ids, found, strict=True):
-            if len(takes) > self.kept:
-                pipe.zremrangebyrank(self.key(user), 0, -self.kept - 1)
-        pipe.execute()
-
-
-def escape(text: bytes) -> bytes:
-    """`text` as a glob pattern that matches it alone."""
-    return re.sub(rb"([*?\[\]\\^])", rb"\\\1", text)
-
-
-def batched(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    waiting = iter(keys)
-    while some := list(islice(waiting, size)):
-        yield some
+    def everything(self) -> Iterator[tuple[str, dict[bytes, int]]]:
+        """Every user's takes, {member: event time}, as `add` takes them."""
+        prefix = self.key("")
+        pattern = re.sub(rb"([*?\[\]\\^])", rb"\\\1", prefix) + b"*"
+        for keys in batched(set(self.client.scan_iter(match=pattern, count=CHUNK)), CHUNK):
+            for key, takes in zip(keys, self.sets.read(keys), strict=True):
+                yield key.removeprefix(prefix).decode(), dict(takes)

@@ -98,7 +98,7 @@ def wait_until(met: Callable[[], object], what: str, within_s: float = WITHIN_S)
     while not met():
         if time.monotonic() > end:
             raise StreamError(f"not within {within_s:.0f} s: {what}")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 class World:

@@ -53,6 +53,9 @@ class Counter:
     def push_histories(self, users, items, times_ms, version_ms):
         pass
 
+    def unknown(self, item_ids):
+        return 0
+
 
 def produce(config: StreamConfig, events: int, items: int, days: float) -> None:
     rng, producer = np.random.default_rng(1), Producer(config.bootstrap, linger_ms=50)
@@ -156,7 +159,7 @@ def consume(config: StreamConfig, online, total: int, profile: bool, remembered:
     rates = began[0].rates(total)
     profiler.disable()
     if profile:
-        pstats.Stats(profiler).sort_stats("cumulative").print_stats(28)
+        pstats.Stats(profiler).sort_stats("cumulative").print_stats(40)
     assert report.progress.records == total, report.progress
     ids, used = report.progress.outcomes["counted"], client.info("memory")["used_memory"]
     active = sum(len(held.state.item_ids) for held in role.held.values())

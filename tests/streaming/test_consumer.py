@@ -127,6 +127,41 @@ def test_two_consumers_share_the_partitions_and_hand_them_over(stream, make_even
     assert len(second.held) == 4
 
 
+def test_a_restart_under_its_own_name_moves_no_partition(stream, make_events, truth_of, wait_until, with_settings):
+    """Static membership: the one that stays is asked to give nothing up, and the one that comes back has what it had."""
+    events, until = make_events(2_000, seed=6), T0 + 12 * DAY_MS
+    sink = MemorySink()
+    roles = [stream.maturity(sink, config=with_settings(stream.config, instance=name)) for name in ("a", "b")]
+    stops = [stream.start(role) for role in roles]
+    stream.send(events[:1_000])
+    assert wait_until(lambda: [len(role.held) for role in roles] == [2, 2], 30)
+    before, taken = set(roles[1].held), []
+    stays = roles[0]
+    stays.on_revoked = taken.extend
+    stops[1]()
+    back = stream.maturity(sink, config=with_settings(stream.config, instance="b"))
+    stop_back = stream.start(back)
+    stream.send(events[1_000:], until)
+    expected = truth_of(events, until)
+    assert wait_until(lambda: len(sink.log) >= len(expected), 30)
+    stop_back()
+    stops[0]()
+    assert (sink.log, set(back.held), taken) == (expected, before, [])
+
+
+def test_an_item_that_no_catalogue_record_named_is_counted(stream, wait_until):
+    sink = MemorySink()
+    sink.catalogue = {"known"}
+    click = {"event_type": "click", "user_id": "u", "event_time_ms": T0, "ingest_ms": T0}
+    items = ["known", "new", "new", "newer"]
+    stream.send([click | {"event_id": f"e{n}", "item_id": item} for n, item in enumerate(items)], T0 + 20_000)
+    role = stream.maturity(sink)
+    end = stream.start(role)
+    assert wait_until(lambda: role.report.progress.outcomes["unknown_item"] == 2)
+    end()
+    assert role.report.progress.outcomes["counted"] == 4
+
+
 def test_a_zombie_is_fenced_loads_again_and_loses_nothing(stream, make_events, truth_of):
     """Two consumers that both believe to own partition 0; batches alternate between them by hand."""
     part, until = TopicPart(stream.config.events_topic, 0), T0 + 12 * DAY_MS

@@ -71,7 +71,7 @@ def test_a_product_is_born_and_clicked_and_both_are_readable_online(live, tmp_pa
     roles = [live("run", "--role", "catalog", "--metrics", "off"), live("run", "--role", "maturity")]
     sender = live("send")
     ready = [layout.home / "run" / f"stream-{role}.ready" for role in ("catalog", "maturity")]
-    assert wait_until(lambda: all(file.is_file() for file in ready), 60), [role.poll() for role in roles]
+    assert wait_until(lambda: all(file.is_file() for file in ready), 240), [role.poll() for role in roles]
     item = {"item_id": item_id, "title": "Rolled oats 500 g", "published_at": born, "attributes": {"brand": "B"}}
 
     def send(record):
@@ -80,7 +80,7 @@ def test_a_product_is_born_and_clicked_and_both_are_readable_online(live, tmp_pa
         assert item_id in sender.stdout.readline()
 
     send(item)
-    assert wait_until(lambda: online.read_items([item_id]).titles[0] == "Rolled oats 500 g")
+    assert wait_until(lambda: online.read_items([item_id]).titles[0] == "Rolled oats 500 g", 60)
     assert online.read_items([item_id]).codebook_version[0] == ""  # no codebook is live yet
     write_json(layout.live_codebook_file, {"version": "cb-1"})
     expected = ContentEncoder.load(layout.codebook("cb-1")).codes([ItemContent(item["title"], item["attributes"])])[0]

@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 
 from streaming.decode import KINDS, Events
+from streaming.take_sets import ClusterSets, ServerSets
 from streaming.user_history import UserHistories
 from streaming.valkey_store import connect
 
 T0 = 1_767_225_600_000
 
 
-@pytest.fixture
-def histories(valkey):
-    return UserHistories(connect(f"redis://{valkey}"), uuid.uuid4().hex, kept=5)
+@pytest.fixture(params=[ServerSets, ClusterSets])
+def histories(request, valkey):
+    client = connect(f"redis://{valkey}")
+    made = UserHistories(client, uuid.uuid4().hex, kept=5)
+    made.sets = request.param(client)
+    return made
 
 
 def batch(*takes):
@@ -57,3 +61,10 @@ def test_the_first_ingested_time_of_an_id_stays(histories):
 def test_versions_only_grow(histories):
     versions = [histories.read([], now)[0] for now in (T0, T0 - 50, T0 - 50, T0 + 10, T0 + 10)]
     assert versions == [T0, T0 + 1, T0 + 2, T0 + 10, T0 + 11]
+
+
+def test_what_is_too_old_leaves_the_store_when_it_is_read(histories):
+    histories.apply(batch(*((f"e{n:02}", "click", "u", f"i{n}", n) for n in range(9))))
+    assert len(dict(histories.everything())["u"]) == 9
+    histories.read(["u"], 0)
+    assert len(dict(histories.everything())["u"]) == 5
