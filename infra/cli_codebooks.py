@@ -33,14 +33,17 @@ def codebooks_show(version: Version, as_json: Json = False) -> None:
 
 
 @codebooks.command("diff")
-def codebooks_diff(old: Version, new: Version, as_json: Json = False) -> None:
+def codebooks_diff(
+    old: Version, new: Version, as_json: Json = False,
+    as_of: Annotated[str | None, typer.Option(help="weigh items by their impressions of the seven days before it too")] = None,
+) -> None:
     """How many items have another code, level by level.
 
     Of the items that have a published SID in both.
 
     Example: gatesid codebooks diff cb-2026-11-15 cb-2026-11-22
     """
-    room_command.room("model.registry", "diff", old, new, *(["--json"] if as_json else []))
+    room_command.room("model.registry", "diff", old, new, *flags(as_of=as_of), *(["--json"] if as_json else []))
 
 
 @codebooks.command("publish")

@@ -1,5 +1,6 @@
 """How far two codebooks' SIDs are apart, from the SIDs that were published (the table `semantic_ids`)."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 from features.errors import ArtefactError
 from features.layout import Layout
 from features.names import CODEBOOK_VERSION, CODES, ITEM_ID, TABLE_SEMANTIC_IDS
+from model.codebook_matching import churn
+from model.impressions import impressions_7d
 
 
-def codebook_diff(layout: Layout, old: str, new: str) -> dict[str, Any]:
+def codebook_diff(layout: Layout, old: str, new: str, as_of: date | None = None) -> dict[str, Any]:
     """Of the items that have a SID in both: the share whose code differs, level by level and anywhere; and how many items
-    only one of them knows. Where one has more levels, the first ones are compared.
+    only one of them knows. Where one has more levels, the first ones are compared. With `as_of`, the same shares of the
+    impressions of the seven days before it (None: nobody counted them).
 
     Raises ArtefactError: one of the two has no SIDs.
     """
@@ -25,12 +29,13 @@ def codebook_diff(layout: Layout, old: str, new: str) -> dict[str, Any]:
     both = pc.is_valid(place).to_numpy(zero_copy_only=False)
     levels = min(old_codes.shape[1], new_codes.shape[1])
     before = old_codes[place.drop_null().to_numpy(zero_copy_only=False), :levels]
-    differs = before != new_codes[both, :levels]
-    items = len(differs)
+    after = new_codes[both, :levels]
+    items = len(after)
+    shown = impressions_7d(layout, new_items.filter(pa.array(both)).to_pylist(), as_of) if items and as_of else None
     return {
         "old": old, "new": new, "items": items, "only_old": len(old_items) - items, "only_new": len(new_items) - items,
-        "changed_by_level": [float(share) for share in differs.mean(axis=0)] if items else [],
-        "changed_anywhere": float(differs.any(axis=1).mean()) if items else None,
+        "changed": churn(before, after) if items else None,
+        "changed_by_impressions": churn(before, after, shown) if shown is not None else None,
     }
 
 

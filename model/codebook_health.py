@@ -5,19 +5,17 @@ since old items have behaviour. So health is a gate.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-import faiss
 import numpy as np
 
 from features.encoder import Quantiser
 from features.errors import DataError
+from features.maturity import new_under_20_days, popular_over_300_days
+from features.names import SLICE_NEW, SLICE_POPULAR
 from features.sid import quantise
-
-HIT_AT = 30
-# Look-ups of held-out pairs: the standard error of a hit rate of 2 % is then 0.1 %.
-MAX_QUERIES = 20_000
+from model.slices import age_buckets
 
 
 @dataclass(frozen=True)
@@ -32,26 +30,32 @@ class HealthLimits:
     max_collision_rate_contents: float = 0.5
     # Below, the codes lose more of a vector than they keep.
     min_explained_variance: float = 0.5
+    # The same of items online for less than 20 days, a little looser since they are few: SIDs are made for them.
+    min_explained_variance_new: float = 0.4
+    # Of a content's 30 nearest, those that were among its nearest before. Below, the codes group items in another way than the
+    # codebook that they are named after, and what a ranker learnt of those codes is no start.
+    min_neighbourhood_overlap: float = 0.2
 
 
 def codebook_health(vectors: np.ndarray, quantiser: Quantiser, reconstruction: np.ndarray, content_rows: np.ndarray,
-                    ) -> dict[str, Any]:
+                    online_days: np.ndarray) -> dict[str, Any]:
     """Figures of a codebook over the catalogue it was trained on.
 
     Args:
       vectors, reconstruction: float32[n, D] of the distinct contents.
-      content_rows: int[items], the content of each item.
+      content_rows: int[items], the content of each item; online_days: int[items].
     Returns:
       levels: per level codes used, usable (at most: distinct residuals), coverage = used / usable, dead codes, perplexity
-        (2^entropy of the codes' shares) and its share of usable. Collision rate: the share of items (contents) whose SID
-        another item (content) has. Largest bucket: the most items (contents) with one SID. Explained variance: 1 - squared
-        reconstruction error / variance.
+        (2^entropy of the codes' shares), its share of usable, and the Gini coefficient of the usable codes' contents (0: all
+        alike). Collision rate: the share of items (contents) whose SID another item (content) has. Largest bucket: the most
+        items (contents) with one SID. Explained variance: 1 - squared reconstruction error / variance. by_age: error and
+        explained variance of items by days online, and of GateSID's new and popular ones.
     """
     found = quantise(quantiser.latents(vectors), quantiser.codebooks)
     size = quantiser.codebooks.shape[1]
     _, bucket, contents_in = np.unique(found.codes, axis=0, return_inverse=True, return_counts=True)
     items_in = np.bincount(bucket.ravel()[content_rows], minlength=len(contents_in))
-    error = float(np.square(reconstruction - vectors).sum(axis=1).mean())
+    errors = np.square(reconstruction - vectors).sum(axis=1)
     variance = float(np.square(vectors - vectors.mean(axis=0)).sum(axis=1).mean())
     return {
         "levels": [level_health(found.codes[:, n], found.residuals[:, n], size) for n in range(found.codes.shape[1])],
@@ -59,8 +63,20 @@ def codebook_health(vectors: np.ndarray, quantiser: Quantiser, reconstruction: n
         "collision_rate_items": float(items_in[items_in > 1].sum() / max(len(content_rows), 1)),
         "collision_rate_contents": float(contents_in[contents_in > 1].sum() / len(vectors)),
         "largest_bucket_items": int(items_in.max(initial=0)), "largest_bucket_contents": int(contents_in.max()),
-        "reconstruction_error": error, "explained_variance": 1 - error / variance if variance > 0 else 1.0,
+        **reconstructed(errors, variance), "by_age": by_age(errors[content_rows], variance, online_days),
     }
+
+
+def by_age(errors: np.ndarray, variance: float, online_days: np.ndarray) -> dict[str, dict[str, Any]]:
+    """`reconstructed`, and how many items, of each age slice that has any; squared errors float[items]."""
+    slices = {SLICE_NEW: new_under_20_days(online_days), SLICE_POPULAR: popular_over_300_days(online_days),
+              **age_buckets(online_days)}
+    return {name: {"items": int(of.sum()), **reconstructed(errors[of], variance)} for name, of in slices.items() if of.any()}
+
+
+def reconstructed(errors: np.ndarray, variance: float) -> dict[str, float]:
+    error = float(errors.mean())
+    return {"reconstruction_error": error, "explained_variance": 1 - error / variance if variance > 0 else 1.0}
 
 
 def opq_health(vectors: np.ndarray, quantiser: Quantiser, reconstruction: np.ndarray) -> dict[str, Any]:
@@ -90,62 +106,19 @@ def level_health(codes: np.ndarray, residuals: np.ndarray, size: int) -> dict[st
     share = count[count > 0] / count.sum()
     perplexity = float(np.exp2(-(share * np.log2(share)).sum()))
     return {"used": int((count > 0).sum()), "usable": usable, "coverage": float((count > 0).sum() / usable),
-            "dead_codes": int((count == 0).sum()), "perplexity": perplexity, "perplexity_share": perplexity / usable}
+            "dead_codes": int((count == 0).sum()), "perplexity": perplexity, "perplexity_share": perplexity / usable,
+            "gini": gini(np.sort(count)[size - usable:])}
 
 
-def hit_at(vectors: np.ndarray, pairs: np.ndarray, k: int = HIT_AT) -> float | None:
-    """The share of pairs whose second content is among the k most similar (cosine) to the first; None without pairs.
-
-    Args:
-      vectors: float32[n, D]; pairs: int[P, 2], each looked up in both directions; of more than MAX_QUERIES, a fixed sample.
-    """
-    if not len(pairs):
-        return None
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[np.random.default_rng(0).permutation(len(both))[:MAX_QUERIES]]
-    unit = np.ascontiguousarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
-    index = faiss.IndexFlatIP(unit.shape[1])
-    index.add(unit)
-    found = index.search(unit[both[:, 0]], min(k + 1, len(unit)))[1]
-    others = np.where(found == both[:, :1], -1, found)  # a content is no answer to itself
-    # Where duplicates pushed the content itself out of the list, the list is one too long.
-    others[(found != both[:, :1]).all(axis=1), -1] = -1
-    return float((others == both[:, 1:]).any(axis=1).mean())
+def gini(counts: np.ndarray) -> float:
+    """Of ascending counts: 0 where all are alike, towards 1 where one has all."""
+    places = np.arange(1, len(counts) + 1)
+    return float(2 * (places * counts).sum() / (len(counts) * counts.sum()) - (len(counts) + 1) / len(counts))
 
 
-def pair_auc(vectors: np.ndarray, pairs: np.ndarray) -> float | None:
-    """How often a content is nearer (cosine) to its partner than to a random content of the pairs; .5 = no idea.
-
-    hit@30 looks for one partner of hundreds among all contents; this says whether the space leans the right way at all.
-    """
-    if not len(pairs):
-        return None
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    other = np.random.default_rng(0).choice(pairs.ravel(), len(pairs))
-    near = (unit[pairs[:, 0]] * unit[pairs[:, 1]]).sum(axis=1)
-    far = (unit[pairs[:, 0]] * unit[other]).sum(axis=1)
-    return float((near > far).mean() + (near == far).mean() / 2)
-
-
-def co_click_figures(pairs: np.ndarray, **spaces: np.ndarray) -> dict[str, Any]:
-    """hit@30 and pair AUC of each space [n, D] on held-out pairs."""
-    return {"pairs": len(pairs),
-            "hit_at_30": {name: hit_at(vectors, pairs) for name, vectors in spaces.items()},
-            "pair_auc": {name: pair_auc(vectors, pairs) for name, vectors in spaces.items()}}
-
-
-def co_click_line(figures: Mapping[str, Any]) -> str:
-    """For the log: `co-click, 10118 held-out pairs | hit_at_30 text 0.0141 encoder 0.0167 | pair_auc …`"""
-    if not figures["pairs"]:
-        return "co-click: no pair was held out"
-    shown = (f"{name} " + " ".join(f"{space} {value:.4f}" for space, value in figures[name].items())
-             for name in ("hit_at_30", "pair_auc"))
-    return f"co-click, {figures['pairs']} held-out pairs | " + " | ".join(shown)
-
-
-def check_health(health: Mapping[str, Any], limits: HealthLimits | None = None) -> None:
-    """Raises DataError naming every figure beyond its limit."""
-    limits = limits or HealthLimits()
+def check_health(health: Mapping[str, Any]) -> None:
+    """Raises DataError naming every figure beyond its limit: those it was judged by (`limits`), else the usual ones."""
+    limits = HealthLimits(**health.get("limits", {}))
     faults = [f"level {n + 1} uses {level['used']} of {level['usable']} codes, {level['coverage']:.1%}, at least "
               f"{limits.min_coverage:.0%} expected" for n, level in enumerate(health["levels"])
               if not level["coverage"] >= limits.min_coverage]
@@ -162,10 +135,15 @@ def check_health(health: Mapping[str, Any], limits: HealthLimits | None = None) 
     if not health["explained_variance"] >= limits.min_explained_variance:
         faults.append(f"the codes explain {health['explained_variance']:.1%} of the vectors' variance, at least "
                       f"{limits.min_explained_variance:.0%} expected")
+    new = health.get("by_age", {}).get(SLICE_NEW)
+    if new and not new["explained_variance"] >= limits.min_explained_variance_new:
+        faults.append(f"the codes explain {new['explained_variance']:.1%} of the vectors of {new['items']:,} items online for "
+                      f"less than 20 days, at least {limits.min_explained_variance_new:.0%} expected")
+    moved = health.get("stability") or {}
+    overlap = moved.get("neighbourhood_overlap")
+    if overlap is not None and not overlap >= limits.min_neighbourhood_overlap:
+        faults.append(f"{overlap:.1%} of a content's neighbours are those it has in {moved['matched_to']}, at least "
+                      f"{limits.min_neighbourhood_overlap:.0%} expected")
     if faults:
         raise DataError("the codebook is collapsed and was not published: " + "; ".join(faults) +
                         ". Look at the encoder's vectors (are contents alike?) or train with another seed")
-
-
-def limits_json(limits: HealthLimits | None = None) -> dict[str, float]:
-    return asdict(limits or HealthLimits())

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.content import ContentSchema, TokenBatch, learn_schema, tokenise
 from features.errors import DataError
 from features.layout import Layout
 from features.names import TABLE_CO_CLICK_PAIRS, TABLE_ITEMS
 from model.co_click_pairs import PairSplit, no_pairs, read_pairs, split_pairs
-from model.item_catalogue import Catalogue, distinct_contents, open_table, read_items
+from model.item_catalogue import Catalogue, distinct_contents, open_table, read_items, read_online_days
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Corpus:
     catalogue: Catalogue
     tokens: TokenBatch
     pairs: PairSplit
+    online_days: NDArray[np.int64]  # [items], of the catalogue's items at as_of
     reads: dict[str, int | None]  # table -> version
 
     @property
@@ -48,7 +52,8 @@ def read_corpus(layout: Layout, as_of: date, first: date | None, schema: Content
         pairs_table = open_table(layout.table(TABLE_CO_CLICK_PAIRS), versions.get(TABLE_CO_CLICK_PAIRS))
         reads[TABLE_CO_CLICK_PAIRS] = pairs_table.version()
         pairs = read_pairs(pairs_table, catalogue, first, as_of)
-    corpus = Corpus(schema, catalogue, tokenise(catalogue.contents, schema), split_pairs(pairs, catalogue.contents), reads)
+    corpus = Corpus(schema, catalogue, tokenise(catalogue.contents, schema), split_pairs(pairs, catalogue.contents),
+                    read_online_days(items_table, as_of, catalogue.item_ids), reads)
     print("corpus | " + " | ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in corpus.rows.items()), flush=True)
     for item_id, fault in list(catalogue.faults.items())[:5]:
         print(f"left out: item {item_id}: {fault}", flush=True)

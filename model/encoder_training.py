@@ -1,15 +1,18 @@
 """Training SaviorEnc on co-click pairs (SaviorRec Eq. 3)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from features.content import ContentSchema, TokenBatch
+from features.encoder import ContentEncoder
 from features.errors import ConfigError
-from features.fusion import FusionConfig
+from features.fusion import FusionConfig, fuse
 from model.co_click_pairs import Pairs, PairSampler
 from model.encoder import SaviorEnc, TokenTable
+from model.encoder_warm_start import start_from
 from model.losses.co_click import TEMPERATURE, pair_infonce
 from model.progress import Progress
 
@@ -37,11 +40,28 @@ class EncoderTraining:
             raise ConfigError("; ".join(faults))
 
 
+# What a warm start needs: it has learnt already, and every step moves vectors that SIDs were made of.
+WARM = EncoderTraining(steps=150, learning_rate=0.0005)
+
+
+class Start(NamedTuple):
+    """Where a warm start begins."""
+
+    encoder: ContentEncoder
+    anchor_weight: float = 10.0  # of the squared distance of a vector to the one that this encoder gives
+
+
 def train_encoder(tokens: TokenBatch, pairs: Pairs, schema: ContentSchema, config: FusionConfig,
-                  training: EncoderTraining) -> SaviorEnc:
-    """An encoder after `steps` batches. Without pairs it learns from content alone: two partly hidden views of one item."""
+                  training: EncoderTraining, start: Start | None = None) -> SaviorEnc:
+    """An encoder after `steps` batches. Without pairs it learns from content alone: two partly hidden views of one item.
+    With `start` it goes on from a published encoder. Raises ArtefactError: see `start_from`.
+    """
     encoder = SaviorEnc(config, schema, training.seed)
     table = TokenTable(tokens)
+    anchor = tf.zeros([])
+    if start is not None:
+        start_from(encoder, schema, start.encoder)
+        anchor = tf.constant(fuse(tokens, encoder.arrays(), config))
     decay = tf.keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps)
     optimiser = tf.keras.optimizers.Adam(decay)
     variables = list(encoder.trainable_variables)
@@ -54,6 +74,9 @@ def train_encoder(tokens: TokenBatch, pairs: Pairs, schema: ContentSchema, confi
             inputs["present"] = hide(inputs["present"], training.token_dropout, seed)
             z = encoder(**inputs)
             loss = tf.reduce_mean(pair_infonce(*tf.split(z, 2), first, second, training.temperature))
+            if start is not None:  # first items as they are: a hidden token moves a vector by itself
+                moved = tf.reduce_sum(tf.square(encoder(**table.rows(first)) - tf.gather(anchor, first)), axis=1)
+                loss += start.anchor_weight * tf.reduce_mean(moved)
         optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 

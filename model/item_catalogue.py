@@ -1,20 +1,25 @@
 """The catalogue as it was known at a moment, from the lake: one content per item, and the distinct contents behind them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
+from numpy.typing import NDArray
 
 from features.catalogue import ItemContent
 from features.clock import day_start_ms, from_ms
 from features.content import ContentKey, ContentSchema, content_faults, content_keys
 from features.errors import ArtefactError, DataError
+from features.maturity import online_days
+from features.names import ITEM_ID
 
-NEEDED = ["item_id", "title", "attributes", "vector", "ingest_time", "offset"]
+ORDER = [ITEM_ID, "ingest_time", "offset"]  # an item's last row is what is known of it
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,23 @@ def open_table(path: Path, version: int | None = None) -> DeltaTable:
 
 def read_items(table: DeltaTable, as_of: date) -> tuple[list[str], list[ItemContent]]:
     """Each item's newest row known before `as_of` (00:00 UTC), ordered by item id."""
-    known = ds.field("ingest_time") < from_ms(day_start_ms(as_of))
-    rows = table.to_pyarrow_dataset().to_table(columns=NEEDED, filter=known).to_pandas()
-    newest = rows.sort_values(["item_id", "ingest_time", "offset"], kind="stable").drop_duplicates("item_id", keep="last")
+    newest = newest_rows(table, as_of, ["title", "attributes", "vector"])
     parsed = {text: attributes_of(text) for text in newest.attributes.unique() if isinstance(text, str)}
     items = [ItemContent(title if isinstance(title, str) else None, parsed.get(text, {}), vector)
              for title, text, vector in zip(newest.title, newest.attributes, newest.vector, strict=True)]
     return newest.item_id.tolist(), items
+
+
+def read_online_days(table: DeltaTable, as_of: date, item_ids: Sequence[str]) -> NDArray[np.int64]:
+    """int64[items]: whole days online at `as_of`, -1 where an item is published later."""
+    newest = newest_rows(table, as_of, ["published_at"]).set_index(ITEM_ID).published_at.loc[list(item_ids)]
+    return online_days(np.int64(day_start_ms(as_of)), newest.to_numpy("datetime64[ms]").astype(np.int64))
+
+
+def newest_rows(table: DeltaTable, as_of: date, columns: list[str]) -> pd.DataFrame:
+    known = ds.field("ingest_time") < from_ms(day_start_ms(as_of))
+    rows = table.to_pyarrow_dataset().to_table(columns=[*ORDER, *columns], filter=known).to_pandas()
+    return rows.sort_values(ORDER, kind="stable").drop_duplicates(ITEM_ID, keep="last")
 
 
 def attributes_of(text: str) -> dict[str, str]:

@@ -11,10 +11,12 @@ import faiss
 import numpy as np
 
 from features.encoder import Quantiser
-from features.errors import ConfigError, DataError
+from features.errors import ArtefactError, ConfigError, DataError
 from features.sid import Opq, quantise
 from features.spec import CODEBOOK_SIZE, NUM_LEVELS
-from model.rqvae_training import kmeans, nearest
+from model.codebook_warm_start import moved_codebooks
+from model.nearest_codes import nearest
+from model.rqvae_training import kmeans
 
 # A sub-codebook of 256 codes is fitted to this many contents at most, as faiss does by default.
 MOST_POINTS = 65_536
@@ -93,6 +95,13 @@ def train_rq_opq(vectors: np.ndarray, config: RqOpqConfig) -> RqOpq:
     books = [kmeans(np.ascontiguousarray(part), None, config.opq_codes, config.kmeans_iterations, config.seed + number)
              for number, part in enumerate(parts)]
     return RqOpq(np.stack(codebooks), Opq(rotation, np.stack(books), config.opq_after))
+
+
+def go_on(vectors: np.ndarray, start: Quantiser) -> RqOpq:
+    """`start`, whose residual codes follow the vectors; its OPQ codes stay. Raises ArtefactError: it has none."""
+    if start.opq is None:
+        raise ArtefactError("the codebook to start from has no OPQ codes: start from one of --preset smile")
+    return RqOpq(moved_codebooks(start.codebooks, start.latents(vectors)), start.opq)
 
 
 def fit_rotation(residual: np.ndarray, config: RqOpqConfig) -> np.ndarray:

@@ -2,7 +2,9 @@
 
     python -m model.registry list [--json]
     python -m model.registry show cb-2026-11-22 [--json]       its health and what uses it
-    python -m model.registry diff cb-2026-11-15 cb-2026-11-22  the share of items whose code differs, level by level
+    python -m model.registry diff cb-2026-11-15 cb-2026-11-22 [--as-of 2026-11-22]
+                                                               the share of items whose code differs, level by level; and of
+                                                               the impressions of the week before a day
     python -m model.registry publish cb-2026-11-22 [--instead-of cb-2026-11-15]
     python -m model.registry retire cb-2026-11-15
 
@@ -17,10 +19,13 @@ import sys
 from typing import Any
 
 from features.artefacts import MANIFEST, read_manifest
+from features.clock import parse_as_of
 from features.errors import GatesidError, exit_code
 from features.layout import Layout
+from features.names import SLICE_NEW
 from infra.settings import load_settings
 from model.codebook_diff import codebook_diff, sid_counts
+from model.codebook_stability import stability_lines
 from model.codebook_uses import uses
 from model.codebooks import check_name, live_now, publish, retire, retired_versions
 
@@ -72,17 +77,23 @@ def shown(one: dict[str, Any]) -> str:
         return "\n".join([*lines, "it was never judged"])
     lines.append(f"collisions: items {health['collision_rate_items']:.1%}, contents {health['collision_rate_contents']:.1%}; "
                  f"largest bucket {health['largest_bucket_items']} items, {health['largest_bucket_contents']} contents")
-    lines.append(f"explained variance {health['explained_variance']:.1%}")
-    return "\n".join([*lines, *(f"{name} {space}: {value:.4f}" for name in ("hit_at_30", "pair_auc")
+    new = health.get("by_age", {}).get(SLICE_NEW)
+    lines.append(f"explained variance {health['explained_variance']:.1%}" +
+                 (f", of items online for less than 20 days {new['explained_variance']:.1%}" if new else ""))
+    lines += stability_lines(health["stability"]) if health.get("stability") else []
+    return "\n".join([*lines, *(f"{name} {space}: {value:.4f}" for name in ("hit_at_30", "hit_at_30_of_taken", "pair_auc")
                                 for space, value in health.get("co_click", {}).get(name, {}).items() if value is not None)])
 
 
 def compared(diff: dict[str, Any]) -> str:
     lines = [f"{diff['items']:,} items have a SID in both; only in {diff['old']} {diff['only_old']:,}, only in {diff['new']} "
              f"{diff['only_new']:,}"]
-    lines += [f"level {number}: {share:.1%} of the items have another code"
-              for number, share in enumerate(diff["changed_by_level"], start=1)]
-    return "\n".join([*lines, f"anywhere: {diff['changed_anywhere']:.1%}"] if diff["items"] else lines)
+    for changed, of in ((diff["changed"], "the items"), (diff["changed_by_impressions"], "the impressions")):
+        if changed:
+            lines += [f"level {number}: {share:.1%} of {of} have another code"
+                      for number, share in enumerate(changed["by_level"], start=1)]
+            lines.append(f"anywhere: {changed['anywhere']:.1%} of {of}")
+    return "\n".join(lines)
 
 
 def run(layout: Layout, given: argparse.Namespace) -> str:
@@ -90,7 +101,7 @@ def run(layout: Layout, given: argparse.Namespace) -> str:
     if given.verb == "list":
         return json.dumps(all_versions(layout), indent=1) if given.json else listed(layout)
     if given.verb == "diff":
-        diff = codebook_diff(layout, given.old, given.new)
+        diff = codebook_diff(layout, given.old, given.new, given.as_of and parse_as_of(given.as_of))
         return json.dumps(diff, indent=1) if given.json else compared(diff)
     if given.verb == "show":
         check_name(given.version)
@@ -115,6 +126,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     diff = verbs.add_parser("diff", parents=[as_json], help="the share of items whose code differs, by level")
     diff.add_argument("old")
     diff.add_argument("new")
+    diff.add_argument("--as-of", metavar="D", help="weigh items by their impressions of the seven days before D too")
     publishing = verbs.add_parser("publish", help="verify one whole and make it live")
     publishing.add_argument("version")
     publishing.add_argument("--instead-of", metavar="V", help="the one you saw live; none: there was none")

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from features.encoder import Quantiser
+from features.errors import ArtefactError
 from features.sid import quantise
 from model.layers.rq import residual_codes
 from model.layers.sinkhorn import sinkhorn_codes
@@ -63,6 +64,17 @@ class RqVae(tf.Module):
         """The exported half, in NumPy: what gives every published code."""
         weights = {name: tf.convert_to_tensor(getattr(self, name)).numpy() for name in ENC_WEIGHTS}
         return Quantiser(weights, self.codebooks.numpy())
+
+    def start_from(self, old: Quantiser) -> None:
+        """Take over Enc and the codebooks. Raises ArtefactError: they are of other sizes."""
+        there, here = ([one.codebooks.shape, *(one.weights[name].shape for name in ENC_WEIGHTS)]
+                       for one in (old, self.quantiser()))
+        if there != here:
+            raise ArtefactError(f"the codebook to start from has sizes {there}, expected {here}: train without --warm-start")
+        self.input_mean, self.input_scale = (tf.constant(old.weights[name]) for name in ("input_mean", "input_scale"))
+        for name in ENC_WEIGHTS[2:]:
+            getattr(self, name).assign(old.weights[name])
+        self.codebooks.assign(old.codebooks)
 
     def rename(self, places: np.ndarray) -> None:
         """Give each code of a level another number: code k becomes what `places[level, k]` was."""

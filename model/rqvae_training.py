@@ -4,9 +4,12 @@ import faiss
 import numpy as np
 import tensorflow as tf
 
+from features.encoder import Quantiser
 from features.errors import DataError
 from features.sid import quantise
 from model.co_click_pairs import Pairs, PairSampler
+from model.codebook_warm_start import moved_codebooks
+from model.nearest_codes import nearest
 from model.progress import Progress
 from model.rqvae import RqVae
 from model.rqvae_config import RqVaeConfig
@@ -41,6 +44,18 @@ def train_rqvae(vectors: np.ndarray, pairs: Pairs, config: RqVaeConfig) -> RqVae
         revive_dead_codes(model, vectors, rng)
     refit_codebooks(model, vectors, config.kmeans_iterations, from_present=True)
     polish_decoder(model, vectors, rng)
+    return model
+
+
+def go_on(vectors: np.ndarray, config: RqVaeConfig, start: Quantiser) -> RqVae:
+    """A codebook for vectors of an encoder that went on from another: Enc of `start`, whose codes follow the vectors.
+
+    Raises ArtefactError: `start` is of other sizes.
+    """
+    model = RqVae(config, vectors)
+    model.start_from(start)
+    model.codebooks.assign(moved_codebooks(start.codebooks, start.latents(vectors)))
+    polish_decoder(model, vectors, np.random.default_rng(config.seed))
     return model
 
 
@@ -124,10 +139,3 @@ def polish_decoder(model: RqVae, vectors: np.ndarray, rng: np.random.Generator) 
         order = rng.permutation(len(vectors)).astype(np.int32)
         for start in range(0, len(order), 2 * model.config.batch_pairs):
             step(tf.constant(order[start:start + 2 * model.config.batch_pairs]))
-
-
-def nearest(x: np.ndarray, codebook: np.ndarray) -> np.ndarray:
-    """int64[n], fast; what is published is encoded by `features.sid.quantise`."""
-    index = faiss.IndexFlatL2(codebook.shape[1])
-    index.add(np.ascontiguousarray(codebook))
-    return index.search(np.ascontiguousarray(x), 1)[1][:, 0]

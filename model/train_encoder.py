@@ -2,6 +2,9 @@
 
     python -m model.train_encoder --as-of 2026-11-22
     python -m model.train_encoder --as-of 2026-11-22 --from 2026-08-24 --seed 7
+    python -m model.train_encoder --as-of 2026-11-22 --warm-start cb-2026-11-15
+
+--warm-start V goes on from the encoder of codebook V, gently: what its SIDs were made of moves no more than the new pairs ask.
 
 Without co-click pairs it learns from content alone (two partly hidden views of one item) and says so in the manifest.
 """
@@ -10,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -20,28 +23,30 @@ import tensorflow as tf
 from features.artefacts import new_artefact
 from features.clock import parse_as_of
 from features.content import TEXT_TOKEN, ContentSchema, schema_to_json
-from features.encoder import CONFIG_FILE
+from features.encoder import CONFIG_FILE, ContentEncoder
 from features.errors import exit_code
 from features.fusion import FusionConfig, fuse
 from features.layout import Layout
 from features.text_vectors import TEXT_MODEL
 from infra.settings import load_settings
-from model.codebook_health import co_click_figures, co_click_line
+from model.co_click_hits import co_click_figures, co_click_line
 from model.corpus import read_corpus
-from model.encoder_training import EncoderTraining, train_encoder
+from model.encoder_training import WARM, EncoderTraining, Start, train_encoder
 from model.rerun import already_made
 
 
 def make_encoder(layout: Layout, as_of: date, first: date | None, training: EncoderTraining, output: Layout | None = None,
-                 versions: Mapping[str, int] | None = None) -> str:
+                 versions: Mapping[str, int] | None = None, warm_start: str | None = None) -> str:
     """Train and publish encoders/enc-<as_of>, under `output` where given; returns the version. `versions`: see read_corpus.
+    `warm_start`: a codebook, under `output` too, from whose encoder it goes on.
 
-    Raises GatesidError: see `read_corpus`, `already_made`.
+    Raises GatesidError: see `read_corpus`, `already_made`, `ContentEncoder.load`.
     """
     version, fusion = f"enc-{as_of}", FusionConfig()
     inputs = {"as_of": as_of.isoformat(), "from": first and first.isoformat(),
-              "config": {"fusion": asdict(fusion), "training": asdict(training)}}
-    folder = (output or layout).encoder(version)
+              "config": {"fusion": asdict(fusion), "training": asdict(training)}, "warm_start": warm_start}
+    artefacts = output or layout
+    folder = artefacts.encoder(version)
     if already_made(folder, "encoder", inputs):
         print(f"encoder {version} exists, made from the same inputs: nothing to do", flush=True)
         return version
@@ -50,10 +55,11 @@ def make_encoder(layout: Layout, as_of: date, first: date | None, training: Enco
     if not aligned:
         print("no co-click pairs: the encoder learns from content alone, and SIDs will know nothing of what is taken together. "
               "Run `python -m spark_jobs.co_click` once there are clicks, then train again", flush=True)
-    encoder = train_encoder(corpus.tokens, corpus.pairs.train, corpus.schema, fusion, training)
+    start = Start(ContentEncoder.load(artefacts.codebook(warm_start))) if warm_start else None
+    encoder = train_encoder(corpus.tokens, corpus.pairs.train, corpus.schema, fusion, training, start)
     arrays = encoder.arrays()
     titles = corpus.tokens.texts[corpus.tokens.text_rows[:, TEXT_TOKEN]]
-    co_click = co_click_figures(corpus.pairs.held_out.rows, text=titles, encoder=fuse(corpus.tokens, arrays, fusion))
+    co_click = co_click_figures(corpus.pairs, text=titles, encoder=fuse(corpus.tokens, arrays, fusion))
     print(co_click_line(co_click), flush=True)
     with new_artefact(folder, kind="encoder", **inputs, reads=corpus.reads, rows=corpus.rows,
                       alignment="co_click" if aligned else "content_only", co_click=co_click) as draft:
@@ -74,14 +80,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--as-of", required=True, metavar="D", help="days before D are known, D excluded")
     parser.add_argument("--from", dest="first", metavar="D0", help="first day of co-click pairs (default: all)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=EncoderTraining.steps, help="batches (default: %(default)s)")
+    parser.add_argument("--warm-start", metavar="V", help="the codebook from whose encoder it goes on")
+    parser.add_argument("--steps", type=int, help=f"batches (default: {EncoderTraining.steps}, from a warm start {WARM.steps})")
     given = parser.parse_args(argv)
 
     def train() -> None:
         tf.config.experimental.enable_op_determinism()
         first = parse_as_of(given.first) if given.first else None
-        training = EncoderTraining(seed=given.seed, steps=given.steps)
-        print(make_encoder(load_settings().layout, parse_as_of(given.as_of), first, training))
+        usual = WARM if given.warm_start else EncoderTraining()
+        training = replace(usual, seed=given.seed, steps=usual.steps if given.steps is None else given.steps)
+        print(make_encoder(load_settings().layout, parse_as_of(given.as_of), first, training, warm_start=given.warm_start))
     return exit_code(train)
 
 

@@ -85,23 +85,25 @@ def work(run: Run, arguments: argparse.Namespace) -> str:
     known = takes(lake.between(run.read(TABLE_EVENTS, NEEDED), run.first - back, run.as_of))
     in_range = lake.between(known, run.first, run.as_of)
     found = user_pairs(known, rules, BUCKETS_PER_TASK * run.settings.spark.shuffle_partitions).persist()
-    listed = lake.between(day_pairs(of_pairs_in_range(found, run, rules), rules), run.first, run.as_of)
+    listed = lake.between(day_pairs(of_pairs_in_range(found, run, rules), rules), run.first, run.as_of).persist()
     supported = listed.where(F.col("support") >= rules.min_support)
     version = run.replace_days(both_orders(with_lift(supported, in_range)), TABLE_CO_CLICK_PAIRS)
-    record_filters(run, found, in_range)
+    record_filters(run, found, in_range, listed.count())
     run.facts["rules"] = asdict(rules)
     run.log(f"{TABLE_CO_CLICK_PAIRS}@{version} | {run.facts['filters']}")
+    listed.unpersist()
     found.unpersist()
     return f"{TABLE_CO_CLICK_PAIRS}@{version}"
 
 
-def record_filters(run: Run, found: DataFrame, in_range: DataFrame) -> None:
+def record_filters(run: Run, found: DataFrame, in_range: DataFrame, pairs_of_days: int) -> None:
     """What each filter removed. Takes are compared on the days before `from` too, for the support."""
     sums = found.where(F.col("item_a").isNull()).agg(*(F.sum(name).alias(name) for name in COUNTS)).first()
     pairs = lake.between(found, run.first, run.as_of).agg(F.sum("users")).first()[0] or 0
     run.rows["in"] = in_range.count()
     run.facts["filters"] = {name: int(sums[name] or 0) for name in COUNTS} | {
-        "user_pairs_in_range": int(pairs), "rows_kept_in_both_orders": run.rows["out"]}
+        "user_pairs_in_range": int(pairs), "pairs_of_days": pairs_of_days,
+        "pairs_of_days_below_min_support": pairs_of_days - run.rows["out"] // 2, "rows_kept_in_both_orders": run.rows["out"]}
 
 
 def options() -> argparse.ArgumentParser:

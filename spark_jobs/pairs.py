@@ -12,7 +12,7 @@ from features.names import DS, EVENT_ID, ITEM_ID, USER_ID
 from features.windows import HOUR_MS
 from spark_jobs.event_log import EVENT_MS, INGEST_MS
 
-COUNTS = ("takes_compared", "further_apart_than_window", "same_item")
+COUNTS = ("takes_compared", "further_apart_than_window", "same_item", "takes_cut_by_cap")
 PAIR_SCHEMA = ", ".join([
     f"{DS} string, item_a string, item_b string, users long, seen_ms long", *(f"{name} long" for name in COUNTS)])
 ARROW_SCHEMA = pa.schema([(DS, pa.string()), ("item_a", pa.string()), ("item_b", pa.string()), ("users", pa.int64()),
@@ -64,18 +64,24 @@ def bucket_pairs(rules: PairRules) -> Callable[[pa.Table], pa.Table]:
 
 def near_takes(
     user: np.ndarray, item: np.ndarray, time_ms: np.ndarray, window_ms: int, cap: int,
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
-    """(later take, earlier take) of each pair within the window, and the counts of COUNTS. Takes ordered by user."""
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
+    """(later take, earlier take) of each pair within the window, and the counts of COUNTS. Takes ordered by user.
+
+    A take is cut by the cap where the one just beyond it is of the same user and within the window too.
+    """
     later, earlier = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    compared = far = same = 0
-    for back in range(1, min(cap, len(user) - 1) + 1):
+    compared = far = same = cut = 0
+    for back in range(1, min(cap + 1, len(user) - 1) + 1):
         of = np.flatnonzero(user[back:] == user[:-back]) + back
         near = np.abs(time_ms[of] - time_ms[of - back]) <= window_ms
+        if back > cap:
+            cut = int(near.sum())
+            break
         differ = item[of] != item[of - back]
         compared, far, same = compared + len(of), far + int((~near).sum()), same + int((near & ~differ).sum())
         later.append(of[near & differ])
         earlier.append(of[near & differ] - back)
-    return np.concatenate(later), np.concatenate(earlier), (compared, far, same)
+    return np.concatenate(later), np.concatenate(earlier), (compared, far, same, cut)
 
 
 def newest_of_each(key: np.ndarray, seen_ms: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 from features.clock import SystemClock, parse_as_of
 from features.errors import GatesidError
 from infra.report import comparison, sections
+from infra.report.codebook import codebook
 from infra.report.page import page
 from infra.settings import Settings, load_settings
 
@@ -43,7 +44,7 @@ def demo(settings: Settings, day: str) -> tuple[str, str]:
     return "demo", page(
         "gatesid", f"{settings.data.dataset}, as of {as_of}; written {SystemClock().now():%Y-%m-%d %H:%M} UTC",
         [sections.evaluation(layout, as_of, LABELS.get(settings.data.dataset, "")), comparison.newest(layout),
-         sections.live(settings.home), sections.codebook(layout), sections.stream(settings.home), sections.lineage(layout)])
+         sections.live(settings.home), codebook(layout), sections.stream(settings.home), sections.lineage(layout)])
 
 
 def write(path: Path, text: str) -> None:

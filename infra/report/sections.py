@@ -67,24 +67,6 @@ def age_plots(result: dict[str, Any], task: str, ages: dict[str, Any], first: st
     return drawn(*figures)
 
 
-def codebook(layout: Layout) -> str:
-    title = "Semantic IDs"
-    live = read(layout.live_codebook_file)
-    if live is None:
-        return absent(title, layout.live_codebook_file, "gatesid train rqvae --as-of … --encoder …")
-    health = read(layout.codebook(live["version"]) / "health.json") or {}
-    figures = health.get("figures", health)
-    levels = figures["levels"]
-    rows = [[f"level {n}", f"{level['used']} of {level['usable']}", f"{level['coverage']:.1%}", level["dead_codes"],
-             f"{level['perplexity']:.0f}"] for n, level in enumerate(levels, 1)]
-    said = (f"Codebook {live['version']}: {figures['items']:,} items of {figures['contents']:,} different contents have "
-            f"{figures['distinct_sids']:,} different SIDs; {figures['collision_rate_contents']:.1%} of the different contents "
-            f"share theirs with another, {figures['collision_rate_items']:.1%} of the items (equal text gives equal SIDs).")
-    names = [f"level {n}" for n in range(1, len(levels) + 1)]
-    return section(title, paragraph(said), table(["", "codes used", "coverage", "dead", "perplexity"], rows), drawn(
-        plots.bars("How evenly codes are used, by level", "", "perplexity", names, [level["perplexity"] for level in levels])))
-
-
 def stream(home: Path) -> str:
     title = "The stream"
     log = home / "run" / "logs" / "stream-maturity.log"

@@ -167,6 +167,16 @@ def test_a_given_codebook_replaces_its_training(bag):
     assert lines == ["echo cb-old", "echo cb-old"]
 
 
+def test_a_codebook_is_trained_onward_from_the_live_one_unless_a_run_asks_for_a_cold_one(bag):
+    retrain, day = bag.dags["rqvae_retrain"], {"as_of": "2026-11-22"}
+    assert rendered(retrain, "train_encoder", params=day) == (
+        f"{PYTHON} -m model.train_encoder --as-of 2026-11-22 --warm-start cb-1")
+    assert rendered(retrain, "train_rqvae", params=day).endswith("--match-to cb-1 --warm-start cb-1")
+    cold = [rendered(retrain, task, params=day | {"cold": True}).strip() for task in ("train_encoder", "train_rqvae")]
+    assert cold[0].endswith("--as-of 2026-11-22")
+    assert cold[1].endswith("--match-to cb-1")
+
+
 def test_results_are_handed_on(bag):
     train = bag.dags["incremental_train"]
     assert rendered(train, "promote") == f"{PYTHON} -m serving.promote --ranker gatesid --version 2026112201"

@@ -6,17 +6,7 @@ import pytest
 from features.encoder import Quantiser
 from features.errors import DataError
 from features.sid import Opq
-from model.codebook_health import (
-    HealthLimits,
-    check_health,
-    co_click_figures,
-    co_click_line,
-    codebook_health,
-    hit_at,
-    level_health,
-    opq_health,
-    pair_auc,
-)
+from model.codebook_health import check_health, codebook_health, gini, level_health, opq_health
 
 
 def plain_quantiser(codebooks):
@@ -36,12 +26,19 @@ def test_a_level_by_hand():
     assert level["dead_codes"] == 5
     np.testing.assert_allclose(level["perplexity"], 2 ** 1.5)  # shares 1/2 1/4 1/4: 1.5 bit
     np.testing.assert_allclose(level["perplexity_share"], 2 ** 1.5 / 4)
+    assert level["gini"] == 0.375  # of 0 1 1 2
+
+
+def test_gini_of_equal_and_of_one_for_all():
+    assert gini(np.array([3, 3, 3])) == 0
+    np.testing.assert_allclose(gini(np.array([0, 0, 0, 8])), 0.75)
 
 
 def test_collisions_and_buckets_by_hand():
     vectors = np.array([[0.0], [0.1], [1.0], [2.0]], np.float32)
     codebooks = np.array([[[0.0], [1.0], [2.0]], [[0.0], [9.0], [9.0]]], np.float32)
-    health = codebook_health(vectors, plain_quantiser(codebooks), vectors, content_rows=np.array([0, 0, 1, 2, 3, 3]))
+    health = codebook_health(vectors, plain_quantiser(codebooks), vectors, content_rows=np.array([0, 0, 1, 2, 3, 3]),
+                             online_days=np.zeros(6))
     assert health["distinct_sids"] == 3
     assert health["collision_rate_contents"] == 0.5  # the first two of four
     assert health["largest_bucket_contents"] == 2
@@ -53,39 +50,23 @@ def test_collisions_and_buckets_by_hand():
 
 def test_explained_variance_by_hand():
     vectors = np.array([[-1.0, 0.0], [1.0, 0.0]], np.float32)
-    health = codebook_health(vectors, plain_quantiser(np.zeros((1, 2, 2), np.float32)), vectors / 2, np.array([0, 1]))
+    health = codebook_health(vectors, plain_quantiser(np.zeros((1, 2, 2), np.float32)), vectors / 2, np.array([0, 1]),
+                             np.array([5, 400]))
     np.testing.assert_allclose([health["reconstruction_error"], health["explained_variance"]], [0.25, 0.75])
 
 
-def test_hits_by_hand():
-    angles = np.radians([0, 10, 30, 90])
-    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    assert hit_at(vectors, np.array([[0, 1]]), k=1) == 1
-    assert hit_at(vectors, np.array([[1, 2]]), k=1) == 0.5  # 30 degrees is nearest to 10, but 10 is nearer to 0
-    assert hit_at(vectors, np.array([[0, 3]]), k=2) == 0
-    assert hit_at(vectors, np.array([[0, 3]]), k=3) == 1
-    assert hit_at(vectors, np.array([[0, 3]]), k=30) == 1
-    assert hit_at(vectors, np.empty((0, 2), int)) is None
-
-
-def test_duplicates_count_as_candidates_and_the_item_itself_does_not():
-    vectors = np.repeat(np.eye(2), [5, 1], axis=0)
-    assert hit_at(vectors, np.array([[0, 5]]), k=1) == 0
-    assert hit_at(vectors, np.array([[0, 5]]), k=5) == 1
-
-
-def test_pair_auc_of_spaces_that_know_everything_nothing_and_the_opposite():
-    pairs = np.arange(400).reshape(200, 2)
-    rng = np.random.default_rng(0)
-    together = np.repeat(rng.normal(size=(200, 16)), 2, axis=0)
-    apart = together * np.where(np.arange(400) % 2, -1, 1)[:, None]
-    assert pair_auc(together, pairs) > 0.99
-    assert pair_auc(apart, pairs) < 0.01
-    assert abs(pair_auc(rng.normal(size=(400, 16)), pairs) - 0.5) < 0.1
-    assert pair_auc(np.ones((400, 2)), pairs) == 0.5
-    assert pair_auc(together, pairs[:0]) is None
-    assert co_click_line(co_click_figures(pairs[:0], text=together)) == "co-click: no pair was held out"
-    assert "| pair_auc text 0.99" in co_click_line(co_click_figures(pairs, text=together))
+def test_the_error_by_age_by_hand():
+    vectors = np.array([[-1.0], [1.0]], np.float32)
+    reconstruction = np.array([[-1.0], [0.5]], np.float32)  # errors 0 and .25, variance 1
+    health = codebook_health(vectors, plain_quantiser(np.zeros((1, 2, 1), np.float32)), reconstruction,
+                             content_rows=np.array([0, 1, 1, 0]), online_days=np.array([3, 19, 20, 301]))
+    assert health["by_age"] == {
+        "new_under_20_days": {"items": 2, "reconstruction_error": 0.125, "explained_variance": 0.875},
+        "popular_over_300_days": {"items": 1, "reconstruction_error": 0.0, "explained_variance": 1.0},
+        "online_days_0_6": {"items": 1, "reconstruction_error": 0.0, "explained_variance": 1.0},
+        "online_days_14_19": {"items": 1, "reconstruction_error": 0.25, "explained_variance": 0.75},
+        "online_days_20_49": {"items": 1, "reconstruction_error": 0.25, "explained_variance": 0.75},
+        "online_days_300_inf": {"items": 1, "reconstruction_error": 0.0, "explained_variance": 1.0}}
 
 
 HEALTHY = {"levels": [{"used": 250, "usable": 256, "coverage": 0.98, "perplexity": 220.0, "perplexity_share": 0.86}] * 4,
@@ -101,6 +82,9 @@ def test_a_healthy_codebook_passes():
      "level 4 uses 12 of 256 codes"),
     ({"levels": [HEALTHY["levels"][0] | {"perplexity": 3.0, "perplexity_share": 0.01}]}, "level 1 perplexity is 3.0 of 256"),
     ({"collision_rate_contents": 0.7}, "70.0% of different contents share a SID"),
+    ({"by_age": {"new_under_20_days": {"items": 1200, "explained_variance": 0.1}}},
+     "explain 10.0% of the vectors of 1,200 items online for less than 20 days"),
+    ({"stability": {"matched_to": "cb-1", "neighbourhood_overlap": 0.04}}, "4.0% of a content's neighbours .* in cb-1"),
     ({"explained_variance": 0.2}, "explain 20.0%"), ({"explained_variance": float("nan")}, "explain nan%")])
 def test_a_collapsed_codebook_is_refused_and_the_figure_named(broken, message):
     with pytest.raises(DataError, match=message):
@@ -109,7 +93,13 @@ def test_a_collapsed_codebook_is_refused_and_the_figure_named(broken, message):
 
 def test_every_figure_beyond_its_limit_is_named():
     with pytest.raises(DataError, match="level 1 uses 250.*level 1 perplexity.*share a SID.*explain"):
-        check_health(HEALTHY, HealthLimits(0.99, 0.99, 0.01, 0.99))
+        check_health(HEALTHY | {"limits": {"min_coverage": 0.99, "min_level_1_perplexity": 0.99,
+                                           "max_collision_rate_contents": 0.01, "min_explained_variance": 0.99}})
+
+
+def test_a_codebook_is_held_to_the_limits_that_it_was_judged_by():
+    check_health(HEALTHY | {"collision_rate_contents": 0.7, "limits": {"max_collision_rate_contents": 0.8}})
+    check_health(HEALTHY | {"stability": {"matched_to": "cb-1", "neighbourhood_overlap": None}})
 
 
 def test_opq_figures_by_hand():

@@ -3,14 +3,9 @@
 from itertools import permutations
 
 import numpy as np
-import pyarrow as pa
-import pytest
-from deltalake import write_deltalake
 
-from features.errors import ArtefactError, DataError
-from features.layout import Layout
 from features.sid import quantise
-from model.codebook_matching import churn, match_to, matching, renamed
+from model.codebook_matching import churn, matching, renamed
 
 
 def test_by_hand():
@@ -45,20 +40,7 @@ def test_no_other_renaming_keeps_more_items():
         assert found[level] == best
 
 
-def test_what_cannot_be_matched_is_refused(tmp_path):
-    layout = Layout(tmp_path)
-    with pytest.raises(ArtefactError, match="no semantic ids of codebook cb-1"):
-        match_to(layout, "cb-1", ["a"], np.zeros((1, 4), np.int32), 256)
-    write_deltalake(layout.table("semantic_ids"), pa.table({
-        "item_id": ["a"], "codes": pa.array([[1, 2, 3, 99]], pa.list_(pa.int32())),
-        "assigned_at": pa.array([0], pa.timestamp("us", "UTC")), "codebook_version": ["cb-1"]}),
-        partition_by=["codebook_version"])
-    with pytest.raises(DataError, match="have 4 codes up to 99, expected 4 below 64"):
-        match_to(layout, "cb-1", ["a"], np.zeros((1, 4), np.int32), 64)
-    with pytest.raises(DataError, match="expected 3 below 256"):
-        match_to(layout, "cb-1", ["a"], np.zeros((1, 3), np.int32), 256)
-    with pytest.raises(ArtefactError, match="none of 1 items has a SID of cb-1"):
-        match_to(layout, "cb-1", ["b"], np.zeros((1, 4), np.int32), 256)
-    places, figures = match_to(layout, "cb-1", ["b", "a"], np.array([[0] * 4, [5] * 4], np.int32), 256)
-    assert [places[level, code] for level, code in enumerate([1, 2, 3, 99])] == [5] * 4
-    assert (figures["items"], figures["as_trained"]["anywhere"], figures["matched"]["anywhere"]) == (1, 1.0, 0.0)
+def test_churn_can_be_weighted():
+    old, new = np.array([[0, 0], [1, 0]]), np.array([[0, 0], [2, 0]])
+    assert churn(old, new) == {"by_level": [0.5, 0.0], "anywhere": 0.5}
+    assert churn(old, new, np.array([1, 3])) == {"by_level": [0.75, 0.0], "anywhere": 0.75}

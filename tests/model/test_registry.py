@@ -73,13 +73,22 @@ def test_show_prints_the_health_of_one(layout, capsys):
 def test_diff_by_hand(layout, capsys):
     diff = json.loads(printed(capsys, "diff", "cb-1", "cb-2", "--json"))
     assert diff == {"old": "cb-1", "new": "cb-2", "items": 3, "only_old": 1, "only_new": 1,
-                    "changed_by_level": [0, 1 / 3, 0, 2 / 3], "changed_anywhere": 2 / 3}
+                    "changed": {"by_level": [0, 1 / 3, 0, 2 / 3], "anywhere": 2 / 3}, "changed_by_impressions": None}
     assert "level 2: 33.3% of the items have another code" in printed(capsys, "diff", "cb-1", "cb-2")
 
 
 def test_of_an_item_that_was_published_twice_the_first_sid_counts(layout, capsys):
     assign(layout, "cb-2", {"a": [7, 7, 7, 7]}, at=NIGHT + datetime.timedelta(days=1))
-    assert json.loads(printed(capsys, "diff", "cb-1", "cb-2", "--json"))["changed_by_level"][0] == 0
+    assert json.loads(printed(capsys, "diff", "cb-1", "cb-2", "--json"))["changed"]["by_level"][0] == 0
+
+
+def test_diff_by_impressions_of_a_week(layout, capsys):
+    write_deltalake(layout.table("item_maturity_rebuilt"), pa.table({
+        "item_id": ["a", "b", "c"], "exposure_7d": [70, 30, 0], "ds": ["2026-11-21"] * 3,
+        "tick": pa.array([datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)] * 3, pa.timestamp("us", "UTC"))}))
+    diff = json.loads(printed(capsys, "diff", "cb-1", "cb-2", "--as-of", "2026-11-22", "--json"))
+    assert diff["changed_by_impressions"] == {"by_level": [0, 0.3, 0, 0.3], "anywhere": 0.3}
+    assert "level 2: 30.0% of the impressions have" in printed(capsys, "diff", "cb-1", "cb-2", "--as-of", "2026-11-22")
 
 
 def test_publish_refuses_where_another_one_became_live(layout, capsys):

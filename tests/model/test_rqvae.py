@@ -8,9 +8,10 @@ from features.errors import ConfigError, DataError
 from features.sid import quantise
 from model.co_click_pairs import Pairs, no_pairs
 from model.layers.rq import residual_codes
+from model.nearest_codes import nearest
 from model.rqvae import RqVae
 from model.rqvae_config import RqVaeConfig
-from model.rqvae_training import kmeans, nearest, revive_dead_codes, start_codebooks, train_rqvae
+from model.rqvae_training import kmeans, revive_dead_codes, start_codebooks, train_rqvae
 
 pytestmark = pytest.mark.tf
 QUICK = RqVaeConfig(epochs=1, polish_epochs=1, batch_pairs=256, kmeans_iterations=3)

@@ -22,6 +22,7 @@ def write_items(layout, titles):
         "item_id": [f"i{n}" for n in range(len(titles))], "title": pa.array(titles, pa.string()),
         "attributes": [json.dumps({"kind": f"kind {n % 4}"}) if title else None for n, title in enumerate(titles)],
         "vector": pa.nulls(len(titles), pa.list_(pa.float32())), "ingest_time": [known] * len(titles),
+        "published_at": [known] * len(titles),
         "offset": list(range(len(titles)))}))
 
 

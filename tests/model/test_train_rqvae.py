@@ -35,7 +35,8 @@ def home(tmp_path_factory):
     write_deltalake(layout.table("items"), pa.table({
         "item_id": [f"i{n}" for n in range(count)], "title": TITLES,
         "attributes": [json.dumps({"food": FOODS[n // 9]}) for n in range(count)],
-        "vector": pa.nulls(count, pa.list_(pa.float32())), "ingest_time": [known] * count, "offset": list(range(count))}))
+        "vector": pa.nulls(count, pa.list_(pa.float32())), "ingest_time": [known] * count, "published_at": [known] * count,
+        "offset": list(range(count))}))
     pairs = [(f"i{n}", f"i{n + 1}") for n in range(count - 1) if n % 9 < 8]
     both = pairs + [(b, a) for a, b in pairs]
     write_deltalake(layout.table("co_click_pairs"), pa.table({
@@ -104,7 +105,8 @@ def test_the_preset_smile_adds_opq_codes_and_reads_like_any_codebook(layout, cap
     manifest = read_manifest(folder, kind="codebook", verify=True)
     assert manifest["quantiser"] == "rq_opq"
     assert manifest["config"]["opq_after"] == 3
-    assert set(manifest["health"]["co_click"]["hit_at_30"]) == {"text", "encoder", "reconstruction", "opq_reconstruction"}
+    assert set(manifest["health"]["co_click"]["hit_at_30"]) == {"text", "encoder", "reconstruction", "opq_reconstruction",
+                                                                  "popularity"}
     assert np.load(folder / "codebooks.npy", allow_pickle=False).shape == (4, 256, 64)
     encoder = ContentEncoder.load(folder)
     assert encoder.codes([ItemContent("oats small plain", {"food": "oats"})]).shape == (1, 4)
@@ -126,12 +128,34 @@ def test_a_retrained_codebook_takes_over_the_old_ones_numbers(layout, capsys):
     assert main([*again, "--match-to", "cb-2026-01-03"]) == 0
     assert "churn to cb-2026-01-03, matched:" in capsys.readouterr().out
     folder = layout.codebook("cb-2026-01-05")
-    churn = json.loads((folder / "health.json").read_text())["churn"]
+    churn = json.loads((folder / "health.json").read_text())["stability"]
+    assert 0 < churn["neighbourhood_overlap"] <= 1
     assert churn["matched"]["by_level"][0] < churn["as_trained"]["by_level"][0]
     new = ContentEncoder.load(folder).codes(contents)  # what will be assigned is what was measured
     np.testing.assert_allclose((new != published).mean(axis=0), churn["matched"]["by_level"])
     assert main([*again, "--match-to", "cb-none"]) == 5
     assert "made from other inputs (matched_to: there 'cb-2026-01-03', asked 'cb-none')" in capsys.readouterr().err
+
+
+def test_a_codebook_that_goes_on_from_another_keeps_most_codes(layout, capsys):
+    """After the test above: its SIDs of cb-2026-01-03 are published."""
+    assert train_encoder(["--as-of", "2026-01-06", "--steps", "3", "--warm-start", "cb-2026-01-03"]) == 0
+    warm = ["--as-of", "2026-01-06", "--encoder", "enc-2026-01-06", "--warm-start", "cb-2026-01-03",
+            "--match-to", "cb-2026-01-03"]
+    assert main(warm) == 0
+    assert "neighbours as in cb-2026-01-03" in capsys.readouterr().out
+    manifest = read_manifest(layout.codebook("cb-2026-01-06"))
+    assert manifest["warm_start"] == read_manifest(layout.encoder("enc-2026-01-06"))["warm_start"] == "cb-2026-01-03"
+    stayed = manifest["health"]["stability"]
+    assert stayed["as_trained"]["anywhere"] < 0.5
+    assert stayed["neighbourhood_overlap"] > 0.5
+    assert main([*warm, "--limit", "min_neighbourhood_overlap=0.99"]) == 0  # it stands as it was judged
+    assert main(["--as-of", "2026-01-07", *warm[2:], "--limit", "min_neighbourhood_overlap=1.01"]) == 4
+    assert "of a content's neighbours are those it has in cb-2026-01-03, at least 101% expected" in capsys.readouterr().err
+    assert main(["--as-of", "2026-01-07", "--encoder", "enc-2026-01-06", "--warm-start", "cb-none"]) == 5
+    assert main(["--as-of", "2026-01-07", "--encoder", "enc-2026-01-06", "--preset", "smile", "--warm-start",
+                 "cb-2026-01-03"]) == 5
+    assert "has no OPQ codes" in capsys.readouterr().err
 
 
 def test_sizes_that_no_ranker_reads_are_not_published(layout, capsys):
