@@ -145,85 +145,8 @@ def main() -> int:
         with Memory() as memory:
             seconds, answered = (by_duckdb if given.engine == "duckdb" else by_spark)(Path(folder), asked)
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    print(f"{given.engine}: {given.rows:,} impressions, as many maturity rows: {seconds:.1f} s ({load}), {answered:,} answered, "
-          f"{memory.peak / 2**30:.1f} GiB at most in all processes")
-    return 0
-
-
-def columns(random: np.random.Generator, count: int, items: int) -> tuple[pa.Array, np.ndarray]:
-    """Item ids, a tenth of them of one item, and ticks."""
-    item = np.where(random.random(count) < 0.1, 0, random.integers(0, items, count))
-    return (pa.array(np.char.add("item-", item.astype(str)), pa.string()),
-            T0 + random.integers(0, DAYS * DAY_MS // TICK_MS, count) * TICK_MS)
-
-
-def write_rows(home: Path, rows: int) -> Path:
-    """`item_maturity_rebuilt`, and the questions as Parquet; a million rows at a time."""
-    random, items = np.random.default_rng(1), max(10, rows // 100)
-    asked = home / "asked"
-    asked.mkdir()
-    for start in range(0, rows, PART):
-        count = min(PART, rows - start)
-        item, tick = columns(random, count, items)
-        days = np.char.zfill(((tick - T0) // DAY_MS + 1).astype(str), 2)
-        published = pa.table({
-            "item_id": item, "tick": pa.array(tick, pa.timestamp("ms", tz="UTC")).cast(TIMESTAMP),
-            "exposure_7d": random.integers(0, 999, count), "click_7d": random.integers(0, 99, count),
-            "ds": pa.array(np.char.add("2026-01-", days))})
-        write_deltalake(str(Layout(home).table(TABLE_MATURITY_REBUILT)), published, mode="append", partition_by=["ds"])
-        item, tick = columns(random, count, items)
-        ids = np.char.add("event-", np.arange(start, start + count).astype(str))
-        pq.write_table(pa.table({"event_id": ids, "item_id": item, "event_ms": tick + random.integers(0, TICK_MS, count)}),
-                       asked / f"{start:010}.parquet")
-    return asked
-
-
-def by_duckdb(home: Path, asked: Path) -> tuple[float, int]:
-    from features.retrieval import FeatureStoreConfig, historical_maturity
-
-    config = FeatureStoreConfig(home, "127.0.0.1:1")
-    questions = pq.read_table(asked).to_pandas()
-    questions["event_time"] = np.asarray(questions.pop("event_ms"), "datetime64[ms]")
-    questions["event_time"] = questions["event_time"].dt.tz_localize("UTC")
-    historical_maturity(config, questions.head(10))  # Feast's imports and the snapshot
-    began = time.monotonic()
-    found = historical_maturity(config, questions)
-    return time.monotonic() - began, int(found["tick"].notna().sum())
-
-
-def by_spark(home: Path, asked: Path) -> tuple[float, int]:
-    from spark_jobs import lake
-    from spark_jobs.point_in_time import newest_readable
-    from spark_jobs.session import spark_session
-
-    settings = SimpleNamespace(home=home, spark=SimpleNamespace(master="local[2]", driver_memory="3g", shuffle_partitions=16))
-    spark = spark_session("bench", settings, delta_jars(ROOT / "var"))
-    path = Layout(home).table(TABLE_MATURITY_REBUILT)
-    published = lake.read_table(spark, path, lake.table_version(path))
-    questions = spark.read.parquet(str(asked))
-    began = time.monotonic()
-    newest_readable(questions, published, 64).write.parquet(str(home / "answers"))
-    took = time.monotonic() - began
-    answers = spark.read.parquet(str(home / "answers"))
-    assert answers.count() == questions.count()
-    answered = answers.where("tick_ms IS NOT NULL").count()
-    spark.stop()
-    return took, answered
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("engine", choices=["duckdb", "spark"], nargs="?", default="duckdb")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    given = parser.parse_args()
-    scratch = ROOT / "var" / "tmp" / "bench_point_in_time"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        asked = write_rows(Path(folder), given.rows)
-        with Memory() as memory:
-            seconds, answered = (by_duckdb if given.engine == "duckdb" else by_spark)(Path(folder), asked)
-    print(f"{given.engine}: {given.rows:,} impressions, as many maturity rows: {seconds:.1f} s (load "
-          f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores), {answered:,} answered, {memory.peak / 2**30:.1f} GiB at most in all processes")
+    print(f"{given.engine}: {given.rows:,} impressions, as many maturity rows: {seconds:.1f} s ({load}), {answered:,} answered,"
+          f" {memory.peak / 2**30:.1f} GiB at most in all processes")
     return 0
 
 
