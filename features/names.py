@@ -3,7 +3,6 @@
 # Kafka topics. `events` and `catalog` are keyed by item_id and have the same partition count.
 TOPIC_EVENTS = "events"
 TOPIC_CATALOG = "catalog"
-TOPIC_SERVED_FEATURES = "served-features"
 TOPIC_DEAD_LETTERS = "dead-letters"
 
 # Delta tables under <home>/lake/.

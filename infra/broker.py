@@ -43,7 +43,6 @@ def topics(partitions: int) -> list[Topic]:
     return [
         Topic(names.TOPIC_EVENTS, partitions, {}),
         Topic(names.TOPIC_CATALOG, partitions, {**APPEND_TIME, "cleanup.policy": "compact"}),
-        Topic(names.TOPIC_SERVED_FEATURES, partitions, {}),
         Topic(names.TOPIC_DEAD_LETTERS, 1, {}),
     ]
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from features.audit.tables import all_rows
 from features.audit.verdict import DEFAULT, VALUE, VERSION, Freshness, Tally, Verdict, freshness_of
+from features.clock import from_ms
 from features.history import HISTORY_KEPT, last_distinct, repeat_features
 from features.windows import AVAILABILITY_DELAY_MS, DEDUPE_HORIZON_MS
 
@@ -133,9 +134,10 @@ def judge_request(tallies: dict[str, Tally], request: dict[str, Any], takes: Tak
     """Count one request's list, and what was made of it."""
     items, times = takes.items[verdict.offline], takes.event_ms[verdict.offline]
     where = {"request_id": request["request_id"], "key": request["user_id"], "served_ms": request["served_ms"]}
-    served, offline = len(request["taken_item_ids"]), len(items)
-    tallies["history"].add(verdict.cause, abs(served - offline),
-                           where | {"served": f"{served} takes", "offline": f"{offline} takes"})
+    served = list(zip(request["taken_item_ids"], request["taken_at_ms"], strict=True))
+    offline = list(zip(items.tolist(), times.tolist(), strict=True))
+    tallies["history"].add(verdict.cause, abs(len(served) - len(offline)), where if verdict.cause is None else where | {
+        "served": but_not(served, offline), "offline": but_not(offline, served)})
     history = last_distinct(items).tolist()
     differing = sum(a != b for a, b in zip(request["history_item_ids"], history, strict=False))
     differing += abs(len(request["history_item_ids"]) - len(history))
@@ -150,6 +152,13 @@ def judge_request(tallies: dict[str, Tally], request: dict[str, Any], takes: Tak
         for n in unequal.tolist():
             tallies[name].add(verdict.cause or VALUE, abs(float(given[n]) - float(expected[n])), where | {
                 "key": request["item_ids"][n], "served": str(given[n]), "offline": str(expected[n])})
+
+
+def but_not(takes: list[tuple[str, int]], others: list[tuple[str, int]]) -> str:
+    """How many takes, and some of those that are not among the others."""
+    own = sorted(set(takes) - set(others), key=lambda take: -take[1])
+    shown = ", ".join(f"{item} of {from_ms(at_ms):%Y-%m-%dT%H:%M:%SZ}" for item, at_ms in own[:3])
+    return f"{len(takes)} takes" + (f", {len(own)} of them alone ({shown})" if own else "")
 
 
 def takes_by_user(connection: "duckdb.DuckDBPyConnection") -> dict[str, Takes]:

@@ -144,8 +144,9 @@ def main() -> int:
         asked = write_rows(Path(folder), given.rows)
         with Memory() as memory:
             seconds, answered = (by_duckdb if given.engine == "duckdb" else by_spark)(Path(folder), asked)
-    print(f"{given.engine}: {given.rows:,} impressions, as many maturity rows: {seconds:.1f} s (load {os.getloadavg()[0]:.1f} "
-          f"on {os.cpu_count()} cores), {answered:,} answered, {memory.peak / 2**30:.1f} GiB at most in all processes")
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    print(f"{given.engine}: {given.rows:,} impressions, as many maturity rows: {seconds:.1f} s ({load}), {answered:,} answered,"
+          f" {memory.peak / 2**30:.1f} GiB at most in all processes")
     return 0
 
 

@@ -24,8 +24,8 @@ def partitions_of(address):
 
 def test_every_topic_exists_with_its_partitions(broker):
     found = partitions_of(broker)
-    assert {name: found[name] for name in ("events", "catalog", "served-features", "dead-letters")} == {
-        "events": 4, "catalog": 4, "served-features": 4, "dead-letters": 1}
+    assert {name: found[name] for name in ("events", "catalog", "dead-letters")} == {
+        "events": 4, "catalog": 4, "dead-letters": 1}
 
 
 def test_the_catalogue_is_compacted_and_stamped_by_the_broker(broker):

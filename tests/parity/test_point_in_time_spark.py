@@ -1,4 +1,4 @@
-"""The same questions, answered by Feast on Spark and by Feast on DuckDB from one Delta version."""
+"""The same questions, answered from one Delta version by Feast on Spark, Feast on DuckDB and the training frame's own join."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.layout import Layout
 from features.retrieval import FeatureStoreConfig, historical_maturity
+from spark_jobs import lake
+from spark_jobs.point_in_time import newest_readable
 
 pytestmark = [pytest.mark.spark, pytest.mark.feast]
 START_MS = 1_767_225_600_000
@@ -41,3 +44,12 @@ def test_spark_and_duckdb_give_the_same_training_rows(session, tmp_path, write_m
     assert answers[0]["exposure_7d"].notna().sum() > 250
     for column in answers[0]:
         assert answers[0][column].astype(str).tolist() == answers[1][column].astype(str).tolist(), column
+
+    session.conf.set("spark.sql.parser.quotedRegexColumnNames", "false")
+    questions = session.createDataFrame(asked).selectExpr("event_id", "item_id", "unix_millis(event_time) AS event_ms")
+    published = lake.read_table(session, Layout(tmp_path).table("item_maturity_rebuilt"), 0)
+    own = newest_readable(questions, published, 3).toPandas().set_index("event_id").reindex(answers[0]["event_id"])
+    ticks = pd.to_datetime(own["tick_ms"], unit="ms", utc=True)
+    assert ticks.astype(str).tolist() == answers[0]["tick"].astype(str).tolist()
+    for column in ("exposure_7d", "click_7d"):
+        assert own[column].astype("Int64").tolist() == answers[0][column].tolist()

@@ -192,10 +192,13 @@ def long_history(shop):
 
 def test_a_take_that_is_missing_between_others_is_a_fault_of_the_list(shop):
     request = long_history(shop)
+    item = request["taken_item_ids"][20]
     drop_take(request, 20)
     done = shop.audit()
     assert unequal(done)["history"] == {"value": 1}
-    assert of(done, "history").samples[0]["key"] == request["user_id"]
+    sample = of(done, "history").samples[0]
+    assert sample["key"] == request["user_id"]
+    assert f"1 of them alone ({item} of 2026-01-" in sample["offline"]
 
 
 def test_a_take_that_is_in_no_log_is_a_fault_of_the_version(shop):
