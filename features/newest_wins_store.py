@@ -31,7 +31,7 @@ class NewestWinsOnlineStore(RedisOnlineStore):
     ) -> None:
         """Write the rows that are newer than what is stored, one round trip in all. Raises redis' RedisError."""
         stamp_field = f"_ts:{table.name}"
-        # The script as a whole: a cluster's pipelines carry no script by its hash, and the server compiles it once.
+        # The script as a whole, as a plain command: a cluster's pipelines carry no other; the server compiles it once.
         with self._get_client(config.online_store).pipeline(transaction=False) as pipeline:
             for entity, values, moment, _ in data:
                 stamp = Timestamp()
@@ -39,7 +39,7 @@ class NewestWinsOnlineStore(RedisOnlineStore):
                 fields = [part for name, value in values.items()
                           for part in (_mmh3(f"{table.name}:{name}"), value.SerializeToString())]
                 key = _redis_key(config.project, entity, config.entity_key_serialization_version)
-                pipeline.eval(SCRIPT, 1, key, stamp_field, stamp.SerializeToString(), *fields)
+                pipeline.execute_command("EVAL", SCRIPT, 1, key, stamp_field, stamp.SerializeToString(), *fields)
             pipeline.execute()
         if progress:
             progress(len(data))

@@ -71,7 +71,9 @@ class MaturityRole:
     def on_assigned(self, parts: list[TopicPart]) -> Mapping[TopicPart, int | None]:
         if not self.held:
             self.server_run = self.store.server().run
-        return {part: self.load(part.partition) for part in parts}
+        offsets = {part: self.load(part.partition) for part in parts}
+        self.push()  # what could not be pushed before: until it is, nothing more is taken in, and the outbox does not grow
+        return offsets
 
     def on_revoked(self, parts: list[TopicPart]) -> None:
         """What waits to be pushed is in the store; the next owner pushes it."""
@@ -98,7 +100,7 @@ class MaturityRole:
             if published_ms is not None and published_ms > at.tick_ms:
                 self.report.progress.reloads["restored"] += 1
                 say(f"partition {partition}: the state is of {from_ms(at.tick_ms):%Y-%m-%d %H:%M:%SZ}, older than what was "
-                    f"published from it: a copy came back. Reading again from offset {at.offset:,}; published rows stay")
+                    f"published from it: a copy came back, or it was seeded. Reading again from offset {at.offset:,}")
             outbox = {offset: decode_entry(value) for offset, value in sorted(stored.outbox.items())}
             state = MaturityState(*settings, stored.segments, at.tick_ms)
             self.held[partition] = Held(state, at.offset, at.watermark_ms, outbox)

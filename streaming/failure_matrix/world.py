@@ -129,9 +129,9 @@ class World:
         return consumer
 
     def end(self, consumer: Consumer, sent: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, wait; the exit code."""
-        os.kill(consumer.process.pid, sent)
-        consumer.process.join(60)
+        """Send a signal, wait; the exit code. Raises StreamError: it does not end."""
+        self.signal(consumer, sent)
+        wait_until(lambda: consumer.process.exitcode is not None, f"{consumer.role}/{consumer.instance} ends at {sent.name}")
         self.consumers.pop(f"{consumer.role}/{consumer.instance}", None)
         return int(consumer.process.exitcode)
 

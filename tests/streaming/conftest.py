@@ -27,7 +27,7 @@ from streaming.valkey_store import ValkeyStateStore, connect
 T0 = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 
 
-def eventually(met, seconds=20.0):
+def eventually(met, seconds=90.0):
     """Wait for a condition; its last value."""
     end = time.monotonic() + seconds
     while not (value := met()) and time.monotonic() < end:

@@ -85,13 +85,10 @@ def test_live_ticks_complete_in_silence(stream, wait_until):
     assert wait_until(lambda: stream.config.ready_file("maturity").is_file())
     stream.send([{"event_id": "e", "event_type": "impression", "user_id": "u", "item_id": "i", "event_time_ms": now,
                   "ingest_ms": 0}])
-    sent = time.monotonic()
-    assert wait_until(lambda: sink.latest, 15)
-    took = time.monotonic() - sent
+    assert wait_until(lambda: sink.latest)
     end()
     assert sink.latest["i"][1:] == (1, 0)
     assert sink.latest["i"][0] % 10_000 == 0
-    assert took < 13
     ends = stream.broker.end_offsets(stream.config.events_topic, range(4))
     assert min(ends.values()) > 0
 
@@ -116,12 +113,12 @@ def test_two_consumers_share_the_partitions_and_hand_them_over(stream, make_even
     stream.send(events[:2_000])
     assert wait_until(lambda: len(first.held) == 4)
     stop_second = stream.start(second)
-    assert wait_until(lambda: (len(first.held), len(second.held)) == (2, 2), 30)
+    assert wait_until(lambda: (len(first.held), len(second.held)) == (2, 2))
     stream.send(events[2_000:3_000])
     stop_first()
     stream.send(events[3_000:], until)
     expected = truth_of(events, until)
-    assert wait_until(lambda: len(sink.log) >= len(expected), 30)
+    assert wait_until(lambda: len(sink.log) >= len(expected))
     stop_second()
     assert sink.log == expected
     assert len(second.held) == 4
@@ -134,7 +131,7 @@ def test_a_restart_under_its_own_name_moves_no_partition(stream, make_events, tr
     roles = [stream.maturity(sink, config=with_settings(stream.config, instance=name)) for name in ("a", "b")]
     stops = [stream.start(role) for role in roles]
     stream.send(events[:1_000])
-    assert wait_until(lambda: [len(role.held) for role in roles] == [2, 2], 30)
+    assert wait_until(lambda: [len(role.held) for role in roles] == [2, 2])
     before, taken = set(roles[1].held), []
     stays = roles[0]
     stays.on_revoked = taken.extend
@@ -143,10 +140,42 @@ def test_a_restart_under_its_own_name_moves_no_partition(stream, make_events, tr
     stop_back = stream.start(back)
     stream.send(events[1_000:], until)
     expected = truth_of(events, until)
-    assert wait_until(lambda: len(sink.log) >= len(expected), 30)
+    assert wait_until(lambda: len(sink.log) >= len(expected))
     stop_back()
     stops[0]()
     assert (sink.log, set(back.held), taken) == (expected, before, [])
+
+
+class FullDisk(MemorySink):
+    full = True
+
+    def push(self, rows):
+        if self.full and rows:
+            raise OSError(28, "No space left on device")
+        super().push(rows)
+
+
+def test_while_rows_cannot_be_pushed_nothing_more_is_taken_in(stream, make_events, truth_of, wait_until, with_settings):
+    events, until = make_events(3_000, seed=8), T0 + 12 * DAY_MS
+    stream.send(events, until)
+    online, log = MemorySink(), FullDisk()
+    role = stream.maturity(online, log, config=with_settings(stream.config, batch_records=100))
+    end = stream.start(role)
+    faults, store = role.report.progress.reloads, stream.store()
+
+    def taken_in():
+        return [store.position(p) for p in range(4)]
+    assert wait_until(lambda: faults["OSError"] >= 1)
+    before = taken_in()
+    assert wait_until(lambda: faults["OSError"] >= 4)
+    assert not role.report.is_ready
+    assert taken_in() == before
+    log.full = False
+    expected = truth_of(events, until)
+    assert wait_until(lambda: len(log.log) >= len(expected))
+    assert wait_until(lambda: role.report.is_ready)
+    end()
+    assert log.log == expected
 
 
 def test_an_item_that_no_catalogue_record_named_is_counted(stream, wait_until):
