@@ -62,7 +62,7 @@ class ApiConfig:
 
     tokens: Sequence[ApiToken] = ()
     threads: int = 2
-    max_in_flight: int = 8
+    max_in_flight: int = 6
 
 
 class Refused(Exception):
