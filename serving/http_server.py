@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from features.errors import EnvironmentFault
 
 START_SECONDS = 30
+KEEP_ALIVE_SECONDS = 75  # longer than callers keep an idle connection (60), so that they never send into a closed one
 
 
 class HttpServer:
@@ -27,7 +28,8 @@ class HttpServer:
                 f"cannot listen on {host}:{port} ({fault}): stop what holds it, or choose another port") from None
         self.address = f"{host}:{self.socket.getsockname()[1]}"
         self.server = uvicorn.Server(uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=10))
+            app, log_level="warning", access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=10,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
 
     def __enter__(self) -> "HttpServer":

@@ -99,13 +99,13 @@ class RankingService:
             outputs: dict[str, NDArray[Any]] = {CTR: rates}
         else:
             outputs = prediction.outputs
-        items = ranked_items(rows, assembled, outputs)
+        answered = model if prediction is not None else None
+        items = ranked_items(rows, assembled, outputs, answered.codebook_version if answered else None)
         reasons = [fault] * bool(fault) + [f"feature store: {rows.store_fault}"] * bool(rows.store_fault)
         if self.served_log and model and assembled:
             self.served_log.add(Served(request_id, now_ms, model, rows, assembled, "; ".join(reasons)))
         watch.lap("reply")
         watch.timings["total"] = round(watch.elapsed_ms(), 3)
-        answered = model if prediction is not None else None
         return RankedReply(
             request_id=request_id, user_id=asked.user_id, at=from_ms(at_ms).isoformat(timespec="milliseconds"),
             model_version=answered.version if answered else None, ranker=answered.ranker if answered else None,

@@ -29,7 +29,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
@@ -62,7 +62,7 @@ class ApiConfig:
 
     tokens: Sequence[ApiToken] = ()
     threads: int = 2
-    max_in_flight: int = 8
+    max_in_flight: int = 6
 
 
 class Refused(Exception):
@@ -99,7 +99,7 @@ class RankingApi:
         try:
             response = await self.ranked(request, noted)
         except Refused as refused:
-            noted |= {"field": refused.field, "error": str(refused)}
+            noted["field"] = refused.field  # its words are the caller's to read: they may quote the user
             response = refusal(refused, noted["request_id"])
         except Exception as fault:
             noted["error"] = traceback.format_exc()
@@ -134,13 +134,16 @@ class RankingApi:
         return reply, msgspec.json.encode(reply)
 
     async def read(self, request: Request) -> RankRequest:
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise Refused(413, "body", f"body: expected at most {MAX_BODY_BYTES:,} bytes, got more: send fewer candidates")
+        body = bytearray()
         try:
-            return parse_request(body, self.service.max_candidates, self.service.clock.now_ms())
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    said = f"body: expected at most {MAX_BODY_BYTES:,} bytes, got more: send fewer candidates"
+                    raise Refused(413, "body", said)
+            return parse_request(bytes(body), self.service.max_candidates, self.service.clock.now_ms())
+        except ClientDisconnect:
+            raise Refused(400, "body", "body: the caller went away before it was whole") from None
         except RequestError as fault:
             raise Refused(400, fault.field, str(fault)) from None
 

@@ -26,7 +26,7 @@ REFUSALS = {
     "401": ("no valid token", "Authorization", "Authorization: expected `Bearer <token>` with a configured token"),
     "413": ("the body is too long", "body", "body: expected at most 4,000,000 bytes, got more: send fewer candidates"),
     "500": ("nothing could be scored", "", "an internal fault (KeyError); it is in the log under this request_id"),
-    "503": ("too many requests at once", "", "8 requests are in flight already: try again in 1 s"),
+    "503": ("too many requests at once", "", "6 requests are in flight already: try again in 1 s"),
 }
 REPLY = RankedReply(
     request_id="r9", user_id="u7", at="2026-01-01T00:00:00.000+00:00", model_version=2026010101, ranker="gatesid",

@@ -14,8 +14,9 @@ class RankedItem(Struct, frozen=True, gc=False):
     """One candidate, and what its score was made from.
 
     score: what the order follows, the CTR. ctcvr, semantic_weight: null where the answering model has none; semantic_weight
-    is the gate: 1 = it trusts content, 0 = behaviour. sid: as the store has it, null where it has none. maturity_tick_ms: the
-    publication that the counts are of, null where there was none. defaults: which stand in, by input and reason.
+    is the gate: 1 = it trusts content, 0 = behaviour. sid, codebook_version: of the answering model's codebook, without such a
+    model the SID given last; null and "" where the store has none. maturity_tick_ms: the publication that the counts are of,
+    null where there was none. defaults: which stand in, by input and reason.
     """
 
     item_id: str
@@ -50,8 +51,10 @@ class RankedReply(Struct, frozen=True):
     timings_ms: dict[str, float]
 
 
-def ranked_items(rows: OnlineRows, assembled: Assembled | None, outputs: dict[str, NDArray[Any]]) -> list[RankedItem]:
-    """Best first; equal scores keep the order they were asked in."""
+def ranked_items(
+    rows: OnlineRows, assembled: Assembled | None, outputs: dict[str, NDArray[Any]], codebook: str | None,
+) -> list[RankedItem]:
+    """Best first; equal scores keep the order they were asked in. codebook: the answering model's, None where it has none."""
     items, ctr = rows.candidates, outputs[CTR]
     size = len(ctr)
     order = np.argsort(-ctr, kind="stable")
@@ -68,10 +71,12 @@ def ranked_items(rows: OnlineRows, assembled: Assembled | None, outputs: dict[st
         return [None] * size if values is None else column(values)
 
     ctrs = column(ctr)
-    sids = [codes if codes[0] >= 0 else None for codes in column(items.codes)]
+    sids = [codes if codes[0] >= 0 else None for codes in column(items.codes if codebook is None else items.codes_of(codebook))]
+    versions = items.codebook_version[order] if codebook is None else [codebook] * size
+    versions = [version if sid else "" for version, sid in zip(versions, sids, strict=True)]
     ticks = [tick if tick >= 0 else None for tick in column(items.maturity_tick_ms)]
     days = column(age_in_days(items, rows.at_ms).astype(np.int64))
     return list(map(
         RankedItem, column(items.item_ids), ctrs, ctrs, optional(outputs.get(CTCVR)), optional(outputs.get(SEMANTIC_WEIGHT)),
-        sids, column(items.codebook_version), days, column(items.exposure_7d), column(items.click_7d), ticks,
+        sids, versions, days, column(items.exposure_7d), column(items.click_7d), ticks,
         column(items.titles), defaults))

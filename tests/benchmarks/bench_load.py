@@ -31,13 +31,14 @@ def resident_mb(pid: int) -> float:
 
 
 def line(name: str, answers: Answers) -> str:
-    total = sum(map(len, answers.latencies_ms.values())) + answers.hung
+    total = sum(map(len, answers.latencies_ms.values())) + answers.hung + answers.broken
     p50, p99 = np.percentile(answers.accepted, [50, 99]) if answers.accepted else (np.nan, np.nan)
     refused = len(answers.latencies_ms.get(503, ()))
     refused_p99 = f" (their p99 {np.percentile(answers.latencies_ms[503], 99):.1f} ms)" if refused else ""
-    other = total - refused - len(answers.accepted) - answers.hung
+    other = total - refused - len(answers.accepted) - answers.hung - answers.broken
     return (f"{name:24s} asked {total:6d}  p50 {p50:6.1f}  p99 {p99:6.1f} ms  refused {refused / max(total, 1):6.1%}"
-            f"{refused_p99}  hung {answers.hung}  other {other}  503 without Retry-After {answers.without_retry_after}")
+            f"{refused_p99}  hung {answers.hung}"
+            f"  broken {answers.broken}  other {other}  503 without Retry-After {answers.without_retry_after}")
 
 
 def stages(answers: Answers) -> str:

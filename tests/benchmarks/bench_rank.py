@@ -90,7 +90,7 @@ def against_feast(online: Any, calls: int, ask: Callable[[], tuple[str, list[str
         _, candidates = ask()
         our_ms = taken_ms(lambda: online.read_items(candidates))  # noqa: B023
         feasts_ms = taken_ms(lambda: online.store.get_online_features(
-            ranking_v1_items, {"item_id": candidates}).to_dict())  # noqa: B023
+            ranking_v1_items, {"item_id": candidates}, full_feature_names=True).to_dict())  # noqa: B023
         if call >= 0:
             ours.append(our_ms)
             feasts.append(feasts_ms)

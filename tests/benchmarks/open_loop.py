@@ -16,10 +16,14 @@ KEEP_EVERY = 20  # bodies kept, to look into when the load is over
 
 @dataclass
 class Answers:
-    """status → latencies in milliseconds; hung: requests without an answer; bodies: some of those with status 200."""
+    """status → latencies in milliseconds; bodies: some of those with status 200.
+
+    hung: requests without an answer in time; broken: those whose connection was closed.
+    """
 
     latencies_ms: dict[int, list[float]] = field(default_factory=dict)
     hung: int = 0
+    broken: int = 0
     bodies: list[bytes] = field(default_factory=list)
     without_retry_after: int = 0
     seconds: float = 0.0
@@ -58,8 +62,10 @@ class LoadClient:
         loop = asyncio.get_running_loop()
         try:
             status, head, body = await asyncio.wait_for(self.post(self.make_body()), HANGS_AFTER_S)
-        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+        except TimeoutError:
             answers.hung += 1
+        except (OSError, asyncio.IncompleteReadError):
+            answers.broken += 1
         else:
             answers.note(status, (loop.time() - due) * 1000, head, body)
 

@@ -145,6 +145,13 @@ def test_counts_older_than_the_window_are_stale_and_become_the_default(store, as
     assert got.item_defaults["item_stats:stale_maturity"].tolist() == [True, False, False]
 
 
+def test_value_that_could_not_be_read_is_named(store, assembled):
+    store.items["i2"] |= {"unreadable": True, "published_at_ms": -1}
+    got = assembled()
+    assert got.item_defaults["stored_value:unreadable"].tolist() == [False, True, False]
+    assert got.inputs["item_stats"][1].tolist() == [0, 20, 2]
+
+
 def test_counts_of_zero_never_get_stale(store, assembled):
     store.items["i1"] |= {"maturity_tick_ms": NOW_MS - 90 * DAY_MS, "exposure_7d": 0, "click_7d": 0}
     assert not assembled().item_defaults["item_stats:stale_maturity"].any()

@@ -67,6 +67,16 @@ def test_items_come_best_first_with_what_they_were_made_from(service):
     assert list(reply.timings_ms) == ["read", "assemble", "predict", "reply", "total"]
 
 
+def test_sid_of_the_reply_is_the_answering_models_where_the_store_has_two(service, store):
+    item = store.items["i1"]
+    store.items["i1"] = item | {"codes": [7] * 4, "codebook_version": "cb-newer",
+                                "other_codes": item["codes"], "other_codebook": item["codebook_version"]}
+    store.items["i2"] |= {"codebook_version": "cb-newer"}
+    first, second = sorted(service.rank("u0", ["i1", "i2"]).items, key=lambda item: item.item_id)
+    assert (first.sid, first.codebook_version) == ([1, 2, 3, 4], "cb-2026-01-01")
+    assert (second.sid, second.codebook_version, second.defaults) == (None, "", ["item_codes:other_codebook"])
+
+
 def test_scores_are_the_rankers_own(service, tiny):
     from serving.assemble import assemble, read_rows
     from serving.export import score_in_memory

@@ -118,6 +118,13 @@ def test_unknown_user_and_items_are_answered(http):
     assert response.json()["user_defaults"] == ["user_row:unknown", "history_rows:empty"]
 
 
+def test_half_of_the_candidates_unknown_are_ranked_among_the_known(http):
+    candidates = [f"{letter}{n}" for n in range(30) for letter in ("i", "unknown-")]
+    reply = http.post("/v1/rank", json={"user_id": "u0", "candidates": candidates}).json()
+    assert sorted(item["item_id"] for item in reply["items"]) == sorted(candidates)
+    assert {item["item_id"] for item in reply["items"] if "item_row:unknown" in item["defaults"]} == set(candidates[1::2])
+
+
 def test_token_is_wanted_where_one_is_configured(api, server):
     http = api(server, tokens=[ApiToken("s3cret")])
     body = {"user_id": "u0", "candidates": ["i1"]}
@@ -141,12 +148,12 @@ def test_old_token_is_taken_until_its_end_beside_the_new_one(api, server):
 
 def test_request_is_a_record_with_everything_but_the_user(http, records):
     http.post("/v1/rank", json={"user_id": "somebody", "candidates": ["i1", "i2"], "context": {"request_id": "r9"}})
-    http.post("/v1/rank", json={"user_id": "somebody", "candidates": []}, headers={"X-Request-Id": "r10"})
+    http.post("/v1/rank", json={"user_id": "somebody\n", "candidates": ["i1"]}, headers={"X-Request-Id": "r10"})
     answered, refused = records
     assert {name: answered[name] for name in ("event", "request_id", "status", "candidates", "model_version", "degraded")} == {
         "event": "rank", "request_id": "r9", "status": 200, "candidates": 2, "model_version": VERSION, "degraded": ""}
     assert set(answered["ms"]) == {"read", "assemble", "predict", "reply", "total"}
-    assert (refused["request_id"], refused["status"], refused["field"]) == ("r10", 400, "candidates")
+    assert (refused["request_id"], refused["status"], refused["field"]) == ("r10", 400, "user_id")
     assert "somebody" not in str(records)
 
 
