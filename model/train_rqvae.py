@@ -76,12 +76,11 @@ def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqV
     first = date.fromisoformat(made_by["from"]) if made_by["from"] else None
     corpus = read_corpus(layout, as_of, first, encoder.schema, versions)
     vectors = fuse(corpus.tokens, encoder.weights, encoder.config)
+    before = matched_to and published_before(artefacts, matched_to, corpus.catalogue, config.levels, config.codes)
     start = warm_start and ContentEncoder.load(artefacts.codebook(warm_start)).quantiser
-    model = fit(vectors, corpus.pairs.train, config, start)
-    known = matched_to and published_before(artefacts, matched_to, corpus.catalogue, config.levels, config.codes)
-    moved = None
-    if known:
-        places, moved = stability(layout, known, corpus.catalogue, model.quantiser(), vectors, as_of)
+    model, moved = fit(vectors, corpus.pairs.train, config, start), None
+    if before:
+        places, moved = stability(layout, before, corpus.catalogue, model.quantiser(), vectors, as_of)
         model.rename(places)
     health = judge(model, vectors, corpus, moved, limits or HealthLimits())
     with new_artefact(folder, kind="codebook", **inputs, quantiser=quantiser_name(config), reads=corpus.reads, rows=corpus.rows,
