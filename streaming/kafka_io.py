@@ -23,6 +23,7 @@ SESSION_TIMEOUT_MS = 6_000
 BOOTSTRAP_TIMEOUT_MS = 5_000
 RECONNECT_MAX_MS = 1_000  # a broker that comes back is found this soon
 ASK_MS = 3_000  # a question to the broker in the middle of consuming
+JOIN_MAX_MS = 3_000  # the longest poll while the group is being joined
 
 
 class TopicPart(NamedTuple):
@@ -188,6 +189,7 @@ class GroupConsumer(ConsumerRebalanceListener):
                  on_revoked: Callable[[list[TopicPart]], None], max_records: int, instance: str | None = None) -> None:
         self.on_assigned, self.on_revoked, self.instance = on_assigned, on_revoked, instance
         self.news: deque[tuple[bool, list[TopicPart]]] = deque()
+        self.joining_ms = 0
         try:
             self.consumer = KafkaConsumer(
                 bootstrap_servers=bootstrap, group_id=group, group_instance_id=instance, enable_auto_commit=False,
@@ -247,10 +249,20 @@ class GroupConsumer(ConsumerRebalanceListener):
         self.on_revoked([*gone, *parts])
         self.news.append((True, parts))
 
+    def patience_ms(self, timeout_ms: int) -> int:
+        """How long to poll: twice as long as the last time while the group is being joined.
+
+        kafka-python (3.0.12) forgets a join that was answered between two polls, and asks again: on a busy machine short
+        polls alone may never get into the group.
+        """
+        joining = self.consumer._coordinator.need_rejoin()
+        self.joining_ms = min(JOIN_MAX_MS, max(timeout_ms, 2 * self.joining_ms)) if joining else 0
+        return self.joining_ms or timeout_ms
+
     def poll(self, timeout_ms: int) -> dict[TopicPart, Records]:
         """Whatever came, after partitions that came or went were dealt with. Raises StreamError: a namesake took over."""
         try:
-            found = self.consumer.poll(timeout_ms=timeout_ms)
+            found = self.consumer.poll(timeout_ms=self.patience_ms(timeout_ms))
         except FencedInstanceIdError:
             raise StreamError(f"another process has joined the group as --instance {self.instance}, so this one leaves: give "
                               "each process a name of its own") from None

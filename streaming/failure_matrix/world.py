@@ -163,8 +163,9 @@ class World:
             raise StreamError(f"{fault}{self.told()}") from None
 
     def told(self) -> str:
-        """The last that each consumer said."""
-        return "".join(f"\n--- {name}\n{''.join(consumer.said[-12:])}" for name, consumer in self.consumers.items())
+        """The first and the last that each consumer said."""
+        return "".join(f"\n--- {name}\n{''.join(consumer.said[:8])} …\n{''.join(consumer.said[-8:])}"
+                       for name, consumer in self.consumers.items())
 
     def limit_files(self, pid: int, size: int) -> None:
         """From now on that process can write no file beyond `size` bytes: its disk is full (resource.RLIM_INFINITY: not)."""

@@ -9,7 +9,7 @@ import pytest
 from features.clock import SystemClock
 from features.errors import StreamError
 from features.events import Reason
-from streaming.kafka_io import Records, TopicPart, read_range
+from streaming.kafka_io import GroupConsumer, Records, TopicPart, read_range
 from streaming.sinks import MemorySink
 
 pytestmark = pytest.mark.kafka
@@ -122,6 +122,19 @@ def test_two_consumers_share_the_partitions_and_hand_them_over(stream, make_even
     stop_second()
     assert sink.log == expected
     assert len(second.held) == 4
+
+
+def test_a_member_that_polls_too_shortly_to_see_its_join_answered_joins_all_the_same(stream):
+    held = []
+    consumer = GroupConsumer(stream.config.bootstrap, stream.config.group, [stream.config.events_topic], max_records=10,
+                             on_assigned=lambda parts: held.extend(parts) or dict.fromkeys(parts), on_revoked=list)
+    for _ in range(15):
+        consumer.poll(1)
+        time.sleep(0.2)  # the answer comes meanwhile
+        if held:
+            break
+    consumer.close()
+    assert len(held) == 4
 
 
 def test_a_restart_under_its_own_name_moves_no_partition(stream, make_events, truth_of, wait_until, with_settings):

@@ -1,11 +1,13 @@
 """Dead letters, listed and replayed, on a real broker: nothing counts twice."""
 
 import json
+import uuid
 
 import pytest
 
 from features.clock import SystemClock
 from features.errors import DataError
+from streaming.__main__ import main
 from streaming.letters import read_edited, read_letters, replay
 from streaming.sinks import MemorySink
 
@@ -62,3 +64,18 @@ def test_an_edited_letter_that_does_not_wait_is_named_and_nothing_is_sent(stream
     letters = read_letters(stream.config, stream.broker)
     with pytest.raises(DataError, match=r"line 1: no letter 'events/9/9' waits; line 2 is not .*list --json"):
         read_edited([b'{"letter": "events/9/9", "value": {}}', b"oops"], letters)
+
+
+def test_the_commands_of_people_on_call(broker, valkey, tmp_path, monkeypatch, capsys):
+    for name, value in {"HOME": str(tmp_path), "KAFKA": broker, "VALKEY": valkey, "STREAM__GROUP": uuid.uuid4().hex}.items():
+        monkeypatch.setenv(f"GATESID_{name}", value)
+    assert main(["dead-letters", "list", "--limit", "3"]) == 0
+    assert "letters wait" in capsys.readouterr().out
+    assert main(["dead-letters", "replay", "--reason", "no-such-reason"]) == 0
+    assert "0 records sent again" in capsys.readouterr().out
+    assert main(["state", "check"]) == 0
+    assert "p3: no state\n0 faults" in capsys.readouterr().out
+    assert main(["state", "export", "--folder", str(tmp_path / "copy")]) == 0
+    assert main(["state", "import", "--folder", str(tmp_path / "copy")]) == 0
+    assert main(["state", "import"]) == 1
+    assert "needs a folder" in capsys.readouterr().err

@@ -77,7 +77,7 @@ def test_an_absent_broker_is_told_with_the_remedy(tmp_path, monkeypatch, capsys,
     assert "does not answer" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "seed", "replay", "send", "status", "verify", "watermark"])
+@pytest.mark.parametrize("command", ["run", "seed", "replay", "send", "status", "verify", "watermark", "dead-letters", "state"])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         build_parser().parse_args([command, "--help"])
