@@ -94,7 +94,7 @@ def features(
     users, starts = np.unique(user[wanted][by_user], return_index=True)
     low = np.searchsorted(user[takes_by_user], users, side="left")
     high = np.searchsorted(user[takes_by_user], users, side="right")
-    for rows, first, last in zip(np.split(by_user, starts[1:]), low, high, strict=True):
+    for rows, first, last in zip(np.split(by_user, starts)[1:], low, high, strict=True):  # none where nobody was shown anything
         of = takes_by_user[first:last]
         history[rows], count[rows], age[rows] = known_features(
             item[of], at_ms[of], ingest_ms[of], item[wanted[rows]], at_ms[wanted[rows]], row_of_item)

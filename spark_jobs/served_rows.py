@@ -14,6 +14,7 @@ from features.spec import OOV_ROW
 SERVED = "served"
 MATURITY_TICK = "maturity_tick"
 KEY = (REQUEST_ID, USER_ID, ITEM_ID)
+REQUEST = (REQUEST_ID, USER_ID, SERVED_AT)
 HISTORY = "history_item_ids"
 LISTS = (ITEM_IDS, ONLINE_DAYS, EXPOSURE_7D, CLICK_7D, TICKS_MS, REPEAT_COUNT, REPEAT_AGE_DAYS, DEFAULTS)
 VALUES = ("hour_of_day", "day_of_week", "history_rows", ONLINE_DAYS, EXPOSURE_7D, CLICK_7D, MATURITY_TICK, REPEAT_COUNT,
@@ -23,11 +24,10 @@ STALE = "item_stats:stale_maturity"
 
 def served_rows(served: DataFrame, item_index: DataFrame) -> DataFrame:
     """Of `served_features`: KEY, served_at and VALUES, one row for each candidate of each request."""
-    requests = served.withColumn("request", F.monotonically_increasing_id())
-    one = F.col("one")
+    requests, one = served.dropDuplicates(list(REQUEST)), F.col("one")
     tick = F.when((one[TICKS_MS] >= 0) & ~one[DEFAULTS].contains(STALE), F.timestamp_millis(one[TICKS_MS]))
-    candidates = requests.select("request", REQUEST_ID, USER_ID, SERVED_AT, AT, F.explode(F.arrays_zip(*LISTS)).alias("one"))
-    return candidates.join(history_rows(requests, item_index), "request", "left").select(
+    candidates = requests.select(*REQUEST, AT, F.explode(F.arrays_zip(*LISTS)).alias("one"))
+    return candidates.join(history_rows(requests, item_index), list(REQUEST), "left").select(
         REQUEST_ID, USER_ID, one[ITEM_IDS].alias(ITEM_ID), SERVED_AT, F.hour(AT).alias("hour_of_day"),
         F.weekday(AT).alias("day_of_week"), F.coalesce("history_rows", F.array().cast("array<int>")).alias("history_rows"),
         *(one[name].cast("long").alias(name) for name in (ONLINE_DAYS, EXPOSURE_7D, CLICK_7D)), tick.alias(MATURITY_TICK),
@@ -35,11 +35,11 @@ def served_rows(served: DataFrame, item_index: DataFrame) -> DataFrame:
 
 
 def history_rows(requests: DataFrame, item_index: DataFrame) -> DataFrame:
-    """request, history_rows: the index's rows of the history served, in its order."""
-    listed = requests.select("request", F.posexplode(HISTORY).alias("place", ITEM_ID))
+    """REQUEST, history_rows: the index's rows of the history served, in its order."""
+    listed = requests.select(*REQUEST, F.posexplode(HISTORY).alias("place", ITEM_ID))
     known = listed.join(item_index.select(ITEM_ID, "row"), ITEM_ID, "left").fillna(OOV_ROW, ["row"])
     in_order = F.array_sort(F.collect_list(F.struct("place", "row")))
-    return known.groupBy("request").agg(in_order.getField("row").alias("history_rows"))
+    return known.groupBy(*REQUEST).agg(in_order.getField("row").alias("history_rows"))
 
 
 def as_served(frame: DataFrame, served: DataFrame) -> DataFrame:
