@@ -31,7 +31,7 @@ class OnlineReader:
         self.names = names + views
         self.fields = [*map(_mmh3, names), *(f"_ts:{view}".encode() for view in views)]
         self.key_prefix = key_prefix(join_key)
-        self.client = connect(config)
+        self.client = connect(config, config.read_timeout_ms)
         self.fetch = self.from_cluster if config.online_cluster else self.from_one_node
 
     def read(self, entity_ids: Sequence[str]) -> Columns:
@@ -97,14 +97,14 @@ def exchange(pool: Any, commands: bytes, count: int) -> Stored:
         pool.release(connection)
 
 
-def connect(config: FeatureStoreConfig) -> Any:
-    """A client that does not wait for a store that is away: a request has no time. (To follow a moved key is a retry too.)"""
+def connect(config: FeatureStoreConfig, timeout_ms: int) -> Any:
+    """A client that gives an answer up after `timeout_ms` and does not ask again. (To follow a moved key is a retry too.)"""
     from redis import Redis, RedisCluster
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     host, port = config.online_address.rsplit(":", 1)
-    seconds = config.read_timeout_ms / 1000
+    seconds = timeout_ms / 1000
     tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": config.online_ca_file or None} if config.online_tls else {}
     return (RedisCluster if config.online_cluster else Redis)(
         host=host, port=int(port), password=config.online_password, socket_connect_timeout=seconds, socket_timeout=seconds,

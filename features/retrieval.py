@@ -34,7 +34,7 @@ from features.names import (
     VIEW_PROFILE,
     VIEW_USER_HISTORY,
 )
-from features.online_reader import Columns, OnlineReader
+from features.online_reader import Columns, OnlineReader, connect
 from features.online_rows import ItemRows, UserTakes, item_rows, user_takes
 from features.sid_places import PLACES, Place, claim_place
 from features.snapshots import pin_snapshot
@@ -47,6 +47,7 @@ __all__ = [
     "FeatureStoreConfig", "ItemRows", "OnlineFeatures", "UserTakes", "config_from", "feast_environment", "historical_maturity",
 ]
 FRAME_ROWS = 5_000
+PUSH_TIMEOUT_MS = 10_000
 
 
 class OnlineFeatures:
@@ -85,6 +86,11 @@ class OnlineFeatures:
             raise ArtefactError(f"the Feast registry at {self.config.registry} lacks the views {', '.join(missing)}: "
                                 "run `python -m features.materialize --apply-only`")
 
+    @cached_property
+    def claims(self) -> Any:
+        """The client of pushes, which have more time than a request."""
+        return connect(self.config, PUSH_TIMEOUT_MS)
+
     def apply(self) -> None:
         """Deploy the definitions of features/repo."""
         if deploy_definitions(self.config):
@@ -110,7 +116,7 @@ class OnlineFeatures:
 
         try:
             live = live_codebook_in(Layout(self.config.home).live_codebook_file)
-            return claim_place(self.items.client, codebook_version, live)
+            return claim_place(self.claims, codebook_version, live)
         except RedisError as fault:
             raise self._silent(fault) from fault
 
