@@ -17,7 +17,7 @@ pytestmark = pytest.mark.spark
 COUNT = 1_000
 
 
-def test_a_cluster_gives_the_sids_that_one_process_gives_and_a_second_night_none(tmp_path, delta_jars):
+def test_a_cluster_of_two_workers_gives_the_sids_that_one_process_gives(tmp_path, delta_jars):
     layout, known = Layout(tmp_path / "home"), from_ms(ms("01-01 00:00"))
     items = [ItemContent(f"oats {n % 700} g", {}, [n / COUNT, 1.0, -n / 7]) for n in range(COUNT)] + [ItemContent(None, {})]
     write_deltalake(str(layout.table("items")), pa.Table.from_pylist([
@@ -25,12 +25,11 @@ def test_a_cluster_gives_the_sids_that_one_process_gives_and_a_second_night_none
          "source": "kafka", "partition": 0, "offset": n} for n, item in enumerate(items)], schema=ITEM_SCHEMA))
     encoder = ContentEncoder.load(write_encoder(layout.codebook("cb-1"), kind="codebook"))
     with standalone_cluster(tmp_path) as master:
-        night = ("sid_assignment", "--as-of", "2026-01-03", "--codebook", "cb-1")
-        assert submit(master, tmp_path, layout.home, delta_jars, *night) == "semantic_ids@0"
-        assert submit(master, tmp_path, layout.home, delta_jars, *night) == "semantic_ids@0"
-        ran = [log.read_text().count("Executor app-") for log in tmp_path.glob("worker-*.log")]
-    assert len(ran) == 2
-    assert all(ran)
+        done = submit(master, tmp_path, layout.home, delta_jars,
+                      "sid_assignment", "--as-of", "2026-01-03", "--codebook", "cb-1")
+        assert done == "semantic_ids@0"
+        ran = ["Asked to launch executor" in log.read_text() for log in tmp_path.glob("worker-*.log")]
+    assert ran == [True, True]
     rows = DeltaTable(str(layout.table("semantic_ids"))).to_pyarrow_table(columns=["item_id", "codes"]).to_pylist()
     assert len(rows) == COUNT
     expected = encoder.codes(items)
