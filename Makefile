@@ -6,9 +6,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN = GATESID_CHECKOUT="$(CURDIR)" && . infra/env.sh &&
 PY = $(RUN) var/venv/bin/python
 GATESID = var/venv/bin/gatesid
+measure = $(RUN) for name in $(1); do echo "$$name"; PYTHONPATH=. var/venv/bin/python "tests/benchmarks/bench_$$name.py" || exit 1; done
 SLOW = spark or kafka or airflow or feast or gx or e2e or browser or tf
 .DEFAULT_GOAL := help
-.PHONY: demo test test-fast lint type bench up down status clean help setup jars
+.PHONY: demo test test-fast lint type bench bench-scale up down status clean help setup jars
 
 demo: jars  ## from a fresh clone to a served, maturity-gated score, live, with a report
 	@$(GATESID) demo
@@ -25,8 +26,11 @@ lint: setup  ## ruff
 type: setup  ## mypy, strict on features, streaming and serving
 	@$(PY) -m mypy
 
-bench: jars  ## the measurements of tests/benchmarks; they assert nothing about time
-	@$(RUN) for file in tests/benchmarks/bench_*.py; do echo "$$file"; PYTHONPATH=. var/venv/bin/python "$$file" || exit 1; done
+bench: jars  ## measurements of minutes; they assert nothing about time
+	@$(call measure,quantise sid rankers rank stream)
+
+bench-scale: jars  ## measurements at full size, an hour and more
+	@$(call measure,audit load point_in_time co_click sid_cluster)
 
 up: jars  ## start the local stack and print its addresses
 	@$(GATESID) up
