@@ -197,6 +197,10 @@ class GroupConsumer(ConsumerRebalanceListener):
                 heartbeat_interval_ms=1_500, max_partition_fetch_bytes=4_194_304, fetch_max_wait_ms=100,
                 partition_assignment_strategy=(CooperativeStickyAssignor,), allow_auto_create_topics=False,
                 bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS, reconnect_backoff_max_ms=RECONNECT_MAX_MS)
+            for topic in topics:
+                # Known before the group is joined: else the client joins for nothing, and at once again when it hears of
+                # them, where kafka-python (3.0.12) can lose the answer and stay out of the group.
+                self.consumer.partitions_for_topic(topic)
         except KafkaError as fault:
             raise unreachable(bootstrap, fault) from None
         self.consumer.subscribe(list(topics), listener=self)

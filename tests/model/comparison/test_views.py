@@ -19,7 +19,7 @@ DAYS = ["2026-01-01", "2026-01-02", "2026-01-03"]
 def run(tmp_path, write_lake):
     layout = Layout(tmp_path)
     write_lake(layout, DAYS, rows=90)
-    plan = Plan(DAYS[1], "2026-01-04", 0, (), None, DAYS[1], 32, ("clicked",), {"training_frame": 2})
+    plan = Plan(DAYS[1], "2026-01-04", 0, (), (), None, DAYS[1], 32, ("clicked",), {"training_frame": 2})
     return Run(plan, layout, tmp_path / "run")
 
 
