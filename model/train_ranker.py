@@ -186,7 +186,9 @@ def begin(job: Job, sizes: TableSizes, say) -> Begun:
     checkpoints.restore_slots(folder, restored.ranker, optimiser)
     progress = json.loads((folder / checkpoints.PROGRESS).read_text())
     first = date.fromisoformat(folder.name)
-    learner = Learner(restored.ranker, optimiser, job.training, learnt=str(first - timedelta(days=1)))
+    # Steps go on compiled, or not, as the run began: the two round otherwise.
+    training = replace(job.training, compiled=restored.manifest["training"].get("compiled", False))
+    learner = Learner(restored.ranker, optimiser, training, learnt=str(first - timedelta(days=1)))
     return Begun(learner, first, progress, restored.manifest)
 
 
@@ -225,6 +227,7 @@ def newest_checkpoint(job: Job) -> Path | None:
 def refuse_other_run(job: Job, manifest: dict[str, Any], folder: Path) -> None:
     """Raises ArtefactError: the checkpoint is of other settings, so that going on from it would mix two runs."""
     asked = {"ranker": job.network.to_json(), "training": job.training.to_json()}
+    manifest = manifest | {"training": manifest["training"] | {"compiled": job.training.compiled}}  # see begin
     asked |= {"codebook_version": job.codebook} if job.warm_start_days is None else {}
     if differing := [name for name, value in asked.items() if manifest[name] != value]:
         raise ArtefactError(f"{folder} was made with other settings of {', '.join(differing)}: "
@@ -235,7 +238,7 @@ def save(job: Job, learner: Learner, as_of: date, reads: dict[str, int], progres
          warm_started_from: dict[str, Any] | None) -> None:
     checkpoints.save(
         job.checkpoint(as_of), learner.ranker, learner.optimiser, codebook=job.codebook, progress=progress,
-        as_of=str(as_of), seed=job.seed, code=source_hash(), training=job.training.to_json(), reads=reads,
+        as_of=str(as_of), seed=job.seed, code=source_hash(), training=learner.training.to_json(), reads=reads,
         rows=sum(day["rows"] for day in progress), warm_started_from=warm_started_from)
 
 

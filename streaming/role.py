@@ -12,7 +12,8 @@ from types import FrameType
 from typing import Protocol
 
 from streaming.config import StreamConfig
-from streaming.kafka_io import GroupConsumer, KafkaError, Records, TopicPart
+from streaming.group_consumer import GroupConsumer
+from streaming.kafka_io import KafkaError, Records, TopicPart
 from streaming.outside import AWAY
 from streaming.report import Report
 

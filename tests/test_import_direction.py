@@ -14,7 +14,7 @@ MAY_IMPORT = {
 # A heavy library may be imported in these rooms (or files) and nowhere else.
 HEAVY = {
     "pyspark": {"spark_jobs"}, "delta": {"spark_jobs"},
-    "kafka": {"streaming/kafka_io.py"},
+    "kafka": {"streaming/kafka_io.py", "streaming/group_consumer.py"},
     "tensorflow": {"model", "serving"}, "tf_keras": {"model", "serving"}, "tensorflow_recommenders": {"model"},
     "tensorflow_serving": {"serving"},
     "airflow": {"dags"},

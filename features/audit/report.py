@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from features.audit.verdict import CAUSES, Freshness, Verdict
+from features.audit.verdict import CAUSES, Freshness, Verdict, share_of
 from features.clock import from_ms
 
 
@@ -53,7 +53,7 @@ class Audit:
                   f"later than {self.late_after_s:g} s"]
         for fresh in self.freshness:
             quantiles = "".join(f"{fresh.late_s[name]:>9.1f}" for name in ("p50", "p90", "p99"))
-            share = percent(fresh.newest / fresh.values if fresh.values else 1.0)
+            share = percent(share_of(fresh.newest, fresh.values))
             lines.append(f"{fresh.rows:<18}{fresh.values:>12,}{fresh.newest:>12,}{share:>11}{quantiles}"
                          f"{fresh.late_s['p100']:>10.1f}   {fresh.later_than_allowed:,}")
         for verdict in self.verdicts:

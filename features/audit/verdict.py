@@ -47,6 +47,11 @@ ORDER BY late_ms DESC, served_ms, key LIMIT {samples}
 """
 
 
+def share_of(part: int, values: int) -> float:
+    """Of nothing, all is well."""
+    return part / values if values else 1.0
+
+
 @dataclass
 class Verdict:
     """One feature. samples: rows of each cause, those that differ most first. notes: what explains them."""
@@ -61,7 +66,7 @@ class Verdict:
 
     @property
     def share(self) -> float:
-        return self.equal / self.values if self.values else 1.0
+        return share_of(self.equal, self.values)
 
 
 @dataclass
@@ -77,7 +82,7 @@ class Freshness:
 
     @property
     def share_in_time(self) -> float:
-        return 1 - self.later_than_allowed / self.values if self.values else 1.0
+        return share_of(self.values - self.later_than_allowed, self.values)
 
 
 def judged(connection: "duckdb.DuckDBPyConnection", feature: str, view: str) -> Verdict:

@@ -74,15 +74,16 @@ class Fit:
         fit(run, self.seed, self.quantiser)
 
 
-class TuningCell:
-    """What the two rounds of tuning share. `point` is None as long as the first round has not told it."""
-
+@dataclass(frozen=True)
+class Tune:
     preset: str
     ranker: str
+    point: int
     seed: int
 
-    def point(self, run: Run) -> int | None:
-        raise NotImplementedError
+    @property
+    def name(self) -> str:
+        return f"tune-{self.preset}-{self.ranker}-{self.point}-s{self.seed}"
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -92,60 +93,61 @@ class TuningCell:
         return run.plan.tune_days
 
     def reached(self, run: Run) -> int:
-        if self.finished(run):
-            return self.steps(run)
-        file = self.file(run)
-        return 0 if file is None else sum(1 for _ in file.with_suffix("").glob("predictions/*/[0-9]*.parquet"))
+        folder = self.file(run).with_suffix("")
+        return self.steps(run) if self.finished(run) else sum(1 for _ in folder.glob("predictions/*/[0-9]*.parquet"))
 
     def finished(self, run: Run) -> bool:
-        file = self.file(run)
-        return file is not None and file.is_file()
+        return self.file(run).is_file()
 
-    def file(self, run: Run) -> Path | None:
-        point = self.point(run)
-        return None if point is None else run.tuning(self.preset, self.ranker, point, self.seed)
-
-    def work(self, run: Run) -> None:
-        from model.comparison.work import tune
-
-        tune(run, self.preset, self.ranker, self.point(run), self.seed)
-
-
-@dataclass(frozen=True)
-class Tune(TuningCell):
-    preset: str
-    ranker: str
-    number: int
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return f"tune-{self.preset}-{self.ranker}-{self.number}-s{self.seed}"
-
-    def point(self, run: Run) -> int:
-        return self.number
+    def file(self, run: Run) -> Path:
+        return run.tuning(self.preset, self.ranker, self.point, self.seed)
 
     def needs(self, run: Run) -> list[Cell]:
         return sids_needed(run, self.ranker, self.seed)
 
+    def work(self, run: Run) -> None:
+        from model.comparison.work import tune
+
+        tune(run, self.preset, self.ranker, self.point, self.seed)
+
 
 @dataclass(frozen=True)
-class Retune(TuningCell):
+class Retune:
+    """A Tune whose point is known when the first round is finished."""
+
     preset: str
     ranker: str
-    place: int  # in the first round, from 0
+    place: int  # of its point in the first round, from 0
     seed: int
 
     @property
     def name(self) -> str:
         return f"retune-{self.preset}-{self.ranker}-{self.place}-s{self.seed}"
 
-    def point(self, run: Run) -> int | None:
-        known = all(cell.finished(run) for cell in first_round(run, self.preset, self.ranker))
-        return finalists(run, self.preset, self.ranker)[self.place] if known else None
+    @property
+    def kind(self) -> tuple[str, ...]:
+        return (self.preset, self.ranker)
+
+    def steps(self, run: Run) -> int:
+        return run.plan.tune_days
+
+    def reached(self, run: Run) -> int:
+        return self.cell(run).reached(run) if self.is_known(run) else 0
+
+    def finished(self, run: Run) -> bool:
+        return self.is_known(run) and self.cell(run).finished(run)
 
     def needs(self, run: Run) -> list[Cell]:
         return [*sids_needed(run, self.ranker, self.seed), *first_round(run, self.preset, self.ranker)]
+
+    def work(self, run: Run) -> None:
+        self.cell(run).work(run)
+
+    def is_known(self, run: Run) -> bool:
+        return all(cell.finished(run) for cell in first_round(run, self.preset, self.ranker))
+
+    def cell(self, run: Run) -> Tune:
+        return Tune(self.preset, self.ranker, finalists(run, self.preset, self.ranker)[self.place], self.seed)
 
 
 @dataclass(frozen=True)

@@ -96,9 +96,7 @@ def zombie(world: World, events: list[Event]) -> str:
     heir = world.start(instance="b")
     world.wait(world.caught_up, "the other consumer takes the partitions over")
     world.signal(paused, signal.SIGCONT)
-    world.send(second)
-    world.close_part(second)
-    world.wait(world.caught_up, "both go on")
+    world.publish(second, "both go on")
     world.end(heir)
     return "stopped, replaced, woken"
 
@@ -124,9 +122,7 @@ def groups(world: World, events: list[Event]) -> str:
     world.send(events[2 * quarter:3 * quarter])
     world.end(others[0], signal.SIGKILL)
     world.end(others[1])
-    world.send(events[3 * quarter:])
-    world.close_part(events)
-    world.wait(world.caught_up, "those left take over")
+    world.publish(events[3 * quarter:], "those left take over")
     world.end(others[2])
     return "1, 4, 2, 1 consumers"
 
@@ -146,15 +142,11 @@ def store_restored(world: World, events: list[Event]) -> str:
     third = len(events) // 3
     consumer = world.consumers["maturity/a"]
     copy, said = world.valkey.folder.with_name("older-copy"), len(consumer.said)
-    world.send(events[:third])
-    world.close_part(events[:third])
-    world.wait(world.caught_up, "caught up before the copy is made")
+    world.publish(events[:third], "caught up before the copy is made")
     world.valkey.end(signal.SIGTERM)
     world.valkey.copy(copy)
     world.valkey.start()
-    world.send(events[third:2 * third])
-    world.close_part(events[:2 * third])
-    world.wait(world.caught_up, "caught up beyond the copy")
+    world.publish(events[third:2 * third], "caught up beyond the copy")
     world.valkey.end(signal.SIGKILL)
     world.valkey.restore(copy)
     world.valkey.start()
@@ -198,12 +190,8 @@ def consumer_clock(world: World, events: list[Event]) -> str:
     first, second = halves(events)
     world.end(world.consumers["maturity/a"])
     consumer = world.start(switch=Switch(CLOCK_STEPS_BACK, 2))
-    world.send(first)
-    world.close_part(first)
-    world.wait(world.caught_up, "caught up while the clock steps")
-    world.send(second)
-    world.close_part(second)
-    world.wait(world.caught_up, "caught up with the clock an hour behind")
+    world.publish(first, "caught up while the clock steps")
+    world.publish(second, "caught up with the clock an hour behind")
     world.end(consumer)
     return "an hour, between two pushes"
 

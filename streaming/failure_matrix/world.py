@@ -205,6 +205,12 @@ class World:
         """Time passes the last of these events on every partition, so that their rows are published."""
         self.pass_time(events[-1]["ingest_ms"])
 
+    def publish(self, events: list[dict[str, Any]], told: str) -> None:
+        """Send them, let time pass them, and wait until their rows are published."""
+        self.send(events)
+        self.close_part(events)
+        self.wait(self.caught_up, told)
+
     def close_day(self) -> None:
         self.pass_time(self.now_ms)
 

@@ -31,8 +31,9 @@ from streaming.changes import HOUR, ITEMS, SEEN_IDS, Changes, segment  # noqa: E
 from streaming.config import StreamConfig  # noqa: E402
 from streaming.consumer import MaturityRole  # noqa: E402
 from streaming.dead_letter import DeadLetters  # noqa: E402
+from streaming.group_consumer import GroupConsumer  # noqa: E402
 from streaming.heartbeat import Heartbeats, write_heartbeat  # noqa: E402
-from streaming.kafka_io import Broker, GroupConsumer, Producer  # noqa: E402
+from streaming.kafka_io import Broker, Producer  # noqa: E402
 from streaming.report import Report  # noqa: E402
 from streaming.role import Stop, run_role  # noqa: E402
 from streaming.seen_ids import SEEN  # noqa: E402

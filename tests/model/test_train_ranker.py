@@ -2,7 +2,7 @@
 
 import json
 from datetime import date
-from shutil import copytree
+from shutil import copytree, rmtree
 
 import numpy as np
 import pyarrow as pa
@@ -165,6 +165,24 @@ def renumbered(lake):
     table = table.set_column(table.column_names.index("codebook_version"), "codebook_version", pa.array(["cb-2"] * len(codes)))
     write_deltalake(lake.table("semantic_ids"), table, mode="append")
     return names
+
+
+def test_a_run_goes_on_uncompiled_where_it_began_so(lake):
+    """As every run before there was a choice: its steps round otherwise than compiled ones."""
+    from dataclasses import replace
+
+    from model.train_ranker import run
+
+    def compiled(asked):
+        return replace(asked, training=replace(asked.training, compiled=True))
+
+    run(job(lake, as_of="2026-01-03"), say=lambda line: None)
+    resumed = run(compiled(job(lake)), say=lambda line: None)
+    assert run(compiled(job(lake)), say=lambda line: None) == resumed
+    assert json.loads((resumed / "manifest.json").read_text())["training"]["compiled"] is False
+    learnt = weights(resumed)
+    rmtree(resumed.parent)
+    assert equal(learnt, weights(run(job(lake), say=lambda line: None)))
 
 
 def test_another_codebook_is_refused_unless_a_warm_start_is_asked_for(lake, renumbered):

@@ -169,3 +169,4 @@ def test_token_is_asked_for_where_one_is_configured(browser, serve_api, store, w
         page.type("candidates", "i1 i2")
         page.press_enter("token")
         wait_until(lambda: len(page.table()) == 2)
+        assert page.sees("ranked")

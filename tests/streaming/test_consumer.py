@@ -9,7 +9,8 @@ import pytest
 from features.clock import SystemClock
 from features.errors import StreamError
 from features.events import Reason
-from streaming.kafka_io import GroupConsumer, Records, TopicPart, read_range
+from streaming.group_consumer import GroupConsumer
+from streaming.kafka_io import Records, TopicPart, read_range
 from streaming.sinks import MemorySink
 
 pytestmark = pytest.mark.kafka
