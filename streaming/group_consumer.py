@@ -1,5 +1,6 @@
 """A member of a Kafka consumer group that starts each partition where its owner says."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -10,10 +11,12 @@ from kafka.structs import OffsetAndMetadata
 
 from features.errors import StreamError
 from streaming.kafka_io import BOOTSTRAP_TIMEOUT_MS, RECONNECT_MAX_MS, KafkaError, Records, TopicPart, columns, unreachable
+from streaming.report import say
 
 SESSION_TIMEOUT_MS = 6_000
 ASK_MS = 3_000  # a question to the broker in the middle of consuming
 JOIN_MAX_MS = 3_000  # the longest poll while the group is being joined
+STUCK_AFTER_S = 20.0  # three session timeouts: a member that died has long been put out of the group
 
 
 class GroupConsumer(ConsumerRebalanceListener):
@@ -27,22 +30,29 @@ class GroupConsumer(ConsumerRebalanceListener):
                  on_assigned: Callable[[list[TopicPart]], Mapping[TopicPart, int | None]],
                  on_revoked: Callable[[list[TopicPart]], None], max_records: int, instance: str | None = None) -> None:
         self.on_assigned, self.on_revoked, self.instance = on_assigned, on_revoked, instance
+        self.bootstrap, self.group, self.topics, self.max_records = bootstrap, group, list(topics), max_records
         self.news: deque[tuple[bool, list[TopicPart]]] = deque()
-        self.joining_ms = 0
+        self.joining_ms, self.in_group = 0, time.monotonic()
+        self.consumer = self.connect()
+
+    def connect(self) -> KafkaConsumer:
+        """A client that joins the group when it is polled. Raises EnvironmentFault: the broker does not answer."""
         try:
-            self.consumer = KafkaConsumer(
-                bootstrap_servers=bootstrap, group_id=group, group_instance_id=instance, enable_auto_commit=False,
-                auto_offset_reset="none", max_poll_records=max_records, session_timeout_ms=SESSION_TIMEOUT_MS,
+            consumer = KafkaConsumer(
+                bootstrap_servers=self.bootstrap, group_id=self.group, group_instance_id=self.instance,
+                enable_auto_commit=False, auto_offset_reset="none", max_poll_records=self.max_records,
+                session_timeout_ms=SESSION_TIMEOUT_MS,
                 heartbeat_interval_ms=1_500, max_partition_fetch_bytes=4_194_304, fetch_max_wait_ms=100,
                 partition_assignment_strategy=(CooperativeStickyAssignor,), allow_auto_create_topics=False,
                 bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS, reconnect_backoff_max_ms=RECONNECT_MAX_MS)
-            for topic in topics:
+            for topic in self.topics:
                 # Known before the group is joined: else the client joins for nothing, and at once again when it hears of
                 # them, where kafka-python (3.0.12) can lose the answer and stay out of the group.
-                self.consumer.partitions_for_topic(topic)
+                consumer.partitions_for_topic(topic)
         except KafkaError as fault:
-            raise unreachable(bootstrap, fault) from None
-        self.consumer.subscribe(list(topics), listener=self)
+            raise unreachable(self.bootstrap, fault) from None
+        consumer.subscribe(self.topics, listener=self)
+        return consumer
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Hold them: a place to stand (or the client looks for one), and no fetching yet."""
@@ -100,10 +110,28 @@ class GroupConsumer(ConsumerRebalanceListener):
         """
         joining = self.consumer._coordinator.need_rejoin()
         self.joining_ms = min(JOIN_MAX_MS, max(timeout_ms, 2 * self.joining_ms)) if joining else 0
+        self.in_group = self.in_group if joining else time.monotonic()
         return self.joining_ms or timeout_ms
+
+    def join_anew(self) -> None:
+        """Let another client take the place of one that does not come into the group.
+
+        kafka-python (3.0.12) on a busy machine, seldom: it is the leader, is answered, and never takes the partitions; no
+        heartbeat leaves it either. Polling it goes on for ever without a record or a fault.
+        """
+        say(f"not in the group {self.group} for {STUCK_AFTER_S:g} s: joining by another connection")
+        self.in_group = time.monotonic()
+        fresh, stuck = self.connect(), self.consumer
+        held = [TopicPart(*tp) for tp in stuck.assignment()]
+        stuck.close(autocommit=False, timeout_ms=ASK_MS)
+        self.consumer, self.joining_ms = fresh, 0
+        self.news.clear()
+        self.news.append((False, held))
 
     def poll(self, timeout_ms: int) -> dict[TopicPart, Records]:
         """Whatever came, after partitions that came or went were dealt with. Raises StreamError: a namesake took over."""
+        if time.monotonic() - self.in_group > STUCK_AFTER_S:
+            self.join_anew()
         try:
             found = self.consumer.poll(timeout_ms=self.patience_ms(timeout_ms))
         except FencedInstanceIdError:

@@ -9,6 +9,7 @@ import pytest
 from features.clock import SystemClock
 from features.errors import StreamError
 from features.events import Reason
+from streaming import group_consumer
 from streaming.group_consumer import GroupConsumer
 from streaming.kafka_io import Records, TopicPart, read_range
 from streaming.sinks import MemorySink
@@ -136,6 +137,20 @@ def test_a_member_that_polls_too_shortly_to_see_its_join_answered_joins_all_the_
             break
     consumer.close()
     assert len(held) == 4
+
+
+def test_a_client_that_never_gets_into_the_group_is_replaced(stream, monkeypatch, wait_until):
+    monkeypatch.setattr(group_consumer, "STUCK_AFTER_S", 0.5)
+    held, gone = [], []
+    consumer = GroupConsumer(stream.config.bootstrap, stream.config.group, [stream.config.events_topic], max_records=10,
+                             on_assigned=lambda parts: held.extend(parts) or dict.fromkeys(parts), on_revoked=gone.extend)
+    stuck = consumer.consumer
+    monkeypatch.setattr(stuck._coordinator, "ensure_active_group", lambda timeout_ms=None: time.sleep(0.05))
+    assert wait_until(lambda: consumer.poll(100) or len(held) == 4)
+    consumer.close()
+    assert consumer.consumer is not stuck
+    assert stuck._closed
+    assert gone == []
 
 
 def test_a_restart_under_its_own_name_moves_no_partition(stream, make_events, truth_of, wait_until, with_settings):
