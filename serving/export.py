@@ -29,7 +29,7 @@ from serving.best_ranker import BEST, best_ranker
 from serving.entity_index import ITEM_FILE, USER_FILE, EntityIndex
 from serving.golden import TOLERANCE, golden_inputs, largest_difference, read_golden, write_golden
 from serving.loaded_model import LoadedModel
-from serving.signature import OUTPUTS, SIGNATURE, Tensors, repeat_rows, repeat_user_side, tensor_specs
+from serving.signature import OUTPUTS, SIGNATURE, Tensors, repeat_rows, tensor_specs
 
 MODEL_KIND = "model"
 
@@ -45,7 +45,7 @@ class ScoringModule(tf.Module):
         super().__init__(name="scoring")
 
         def score(**features: tf.Tensor) -> dict[str, tf.Tensor]:
-            scores = ranker.score(repeat_user_side(features))
+            scores = ranker.score(features)
             return {name: tf.reshape(scores[name], [-1]) for name in OUTPUTS if name in scores}
 
         self.signature = tf.function(score).get_concrete_function(**tensor_specs())

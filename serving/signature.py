@@ -4,11 +4,10 @@
     item side   item_row[C], item_codes[C, N], item_stats[C, 3], repeat_count[C], repeat_age_days[C]
     outputs     ctr[C], ctcvr[C], and semantic_weight[C] of a ranker with a gate
 
-U is 1: one user, C candidates, repeated inside the graph. U = C is taken too, since the row format of TF Serving's
-REST API ("instances") gives every input the same leading length.
+U is 1: one user, C candidates. U = C is taken too, since the row format of TF Serving's REST API ("instances") gives every
+input the same leading length.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,18 +28,8 @@ def tensor_specs() -> dict[str, tf.TensorSpec]:
     return {spec.name: tf.TensorSpec([None, *spec.shape], spec.dtype, name=spec.name) for spec in RANKING_INPUTS}
 
 
-def repeat_user_side(features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Give every user-side tensor the candidates' leading length, as `ranker.score` takes it."""
-    candidates = tf.shape(features["item_row"])[0]
-    return {
-        name: tensor if INPUTS_BY_NAME[name].side == "item"
-        else tf.broadcast_to(tensor, tf.concat([[candidates], tf.shape(tensor)[1:]], axis=0))
-        for name, tensor in features.items()
-    }
-
-
 def repeat_rows(inputs: Tensors) -> Tensors:
-    """The same in NumPy: what `ranker.score` takes, from what the signature takes."""
+    """U = C from U = 1: a row for each candidate, as in training."""
     candidates = len(inputs["item_row"])
     return {
         name: values if INPUTS_BY_NAME[name].side == "item" else np.repeat(values, candidates // len(values), axis=0)

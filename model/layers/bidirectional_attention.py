@@ -53,8 +53,9 @@ class BidirectionalAttention(tf.keras.layers.Layer):
 
         Args:
           behaviour, content: float[B, Q], float[B, D] of the candidate.
-          history_behaviour, history_content: float[B, L, H], float[B, L, D]; padded slots finite.
-          mask: bool[B, L], True = real.
+          history_behaviour, history_content: float[U, L, H], float[U, L, D]; padded slots finite; U is B, or 1 for all rows
+            alike.
+          mask: bool[U, L], True = real.
         Returns:
           BidirectionalAttentionResult; zeros where nothing is real.
         Raises:

@@ -54,8 +54,8 @@ class SharedAttention(tf.keras.layers.Layer):
 
         Args:
           target_sid, target_item: float[B, S], float[B, D] of the candidate.
-          history_sid, history_item: float[B, L, S], float[B, L, D]; padded slots finite.
-          mask: bool[B, L], True = real.
+          history_sid, history_item: float[U, L, S], float[U, L, D]; padded slots finite; U is B, or 1 for all rows alike.
+          mask: bool[U, L], True = real.
           semantic_weight: float[B, 1], the candidate's gate (R7): 1 takes the SIDs' scores, 0 the ids'.
         Returns:
           SharedAttentionResult; its output is float[B, S + D]. A row with nothing real gives zeros.
@@ -73,8 +73,7 @@ class SharedAttention(tf.keras.layers.Layer):
         s_sid = attention_scores(target_sid, history_sid, self.wq_sid, self.wk_sid, mask)
         s_item = attention_scores(target_item, history_item, self.wq_item, self.wk_item, mask)
         s_fused = semantic_weight * s_sid + (1 - semantic_weight) * s_item
-        h_sid = tf.linalg.matvec(history_sid, s_fused, transpose_a=True)
-        h_item = tf.linalg.matvec(history_item, s_fused, transpose_a=True)
+        h_sid, h_item = pool(s_fused, history_sid), pool(s_fused, history_item)
         return SharedAttentionResult(s_sid, s_item, s_fused, h_sid, h_item, tf.concat([h_sid, h_item], axis=-1))
 
     def get_config(self):
@@ -90,5 +89,10 @@ def attention_scores(target, history, wq, wk, mask):
     (target Wq) Wkᵀ is taken first: the same product, and the history, by far the largest tensor, is not projected.
     """
     query = tf.matmul(tf.matmul(target, wq), wk, transpose_b=True)
-    logits = tf.linalg.matvec(history, query) / tf.sqrt(tf.cast(wq.shape[-1], query.dtype))
+    logits = tf.matmul(query[:, tf.newaxis], history, transpose_b=True)[:, 0] / tf.sqrt(tf.cast(wq.shape[-1], query.dtype))
     return masked_softmax(logits, mask)
+
+
+def pool(scores, history):
+    """The history's vectors, summed as the scores say (Eq. 7): float[B, L], float[U, L, D] → float[B, D]."""
+    return tf.matmul(scores[:, tf.newaxis], history)[:, 0]

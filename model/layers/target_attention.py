@@ -36,8 +36,9 @@ class TargetAttention(tf.keras.layers.Layer):
         """Pool `values` by how well `keys` answer `query`.
 
         Args:
-          query: float[B, Q]; keys: float[B, L, K]; values: float[B, L, V]; padded slots finite.
-          mask: bool[B, L], True = real.
+          query: float[B, Q]; keys: float[U, L, K]; values: float[U, L, V]; padded slots finite; U is B, or 1 for
+            all rows alike.
+          mask: bool[U, L], True = real.
         Returns:
           (output float[B, units], scores float[B, heads, L]); zeros where nothing is real.
         Raises:

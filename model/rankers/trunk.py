@@ -36,12 +36,12 @@ class TableSizes:
 
 
 class View(NamedTuple):
-    """One batch as the rankers see it."""
+    """One batch as the rankers see it: B candidates, U users, where U is B, or 1 for one user who is asked about them all."""
 
     features: dict[str, tf.Tensor]  # the ranker's `input_list`
     item_emb: tf.Tensor  # float[B, D]
-    history_item: tf.Tensor  # float[B, L, D]
-    mask: tf.Tensor  # bool[B, L], True = real
+    history_item: tf.Tensor  # float[U, L, D]
+    mask: tf.Tensor  # bool[U, L], True = real
     stats: tf.Tensor  # float[B, 3], logarithms
 
 
@@ -95,13 +95,17 @@ class Trunk(tfrs.Model):
 
     def logits(self, view: View, interest: Interest) -> tf.Tensor:
         """float[B, 2]: CTR and CVR logits."""
-        features = view.features
+        features, candidates = view.features, tf.shape(view.item_emb)[0]
+
+        def for_each(column):
+            return tf.broadcast_to(column, [candidates, column.shape[-1]])
+
         hidden = self.mlp(tf.concat([
-            self.users(features["user_row"]), view.item_emb, view.stats, *interest.vectors,
+            for_each(self.users(features["user_row"])), view.item_emb, view.stats, *interest.vectors,
             *(match_columns(*match) for match in interest.matches),
-            tf.one_hot(features["hour_of_day"], HOURS), tf.one_hot(features["day_of_week"], WEEKDAYS),
+            for_each(tf.one_hot(features["hour_of_day"], HOURS)), for_each(tf.one_hot(features["day_of_week"], WEEKDAYS)),
             repeat_columns(features["repeat_count"], features["repeat_age_days"]),
-            tf.math.log1p(tf.reduce_sum(tf.cast(view.mask, tf.float32), axis=-1, keepdims=True)),
+            for_each(tf.math.log1p(tf.reduce_sum(tf.cast(view.mask, tf.float32), axis=-1, keepdims=True))),
         ], axis=-1))
         return tf.concat([self.ctr_head(hidden), self.cvr_head(hidden)], axis=-1)
 
@@ -116,7 +120,7 @@ class Trunk(tfrs.Model):
         return scores
 
     def score(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """What serving exports and evaluation stores; see `call`. All inputs have the batch axis."""
+        """What serving exports and evaluation stores; see `call`. All have the batch axis, the user's side B or 1 long."""
         return self(features)
 
     def compute_loss(self, inputs, training=False):
