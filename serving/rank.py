@@ -37,9 +37,9 @@ class Predictor(Protocol):
 class Stopwatch:
     """Milliseconds by stage, and what is left of a request's time."""
 
-    def __init__(self, deadline_ms: float) -> None:
+    def __init__(self, deadline_ms: float, started: float) -> None:
         self.timings: dict[str, float] = {}
-        self.started = self.last = time.perf_counter()
+        self.started = self.last = started
         self.deadline_ms = deadline_ms
 
     def lap(self, stage: str) -> None:
@@ -63,7 +63,7 @@ class RankingService:
     """One object for all requests of a process; safe to call from several threads.
 
     Args:
-      deadline_ms: of a request, from its first read on: when it is over the fallback answers.
+      deadline_ms: of a request, its wait for a turn included: when it is over the fallback answers.
     """
 
     def __init__(
@@ -86,9 +86,14 @@ class RankingService:
         at_ms = None if at is None else to_ms(at)
         return self.answer(build_request(user_id, candidates, at_ms, request_id, self.max_candidates, self.clock.now_ms()))
 
-    def answer(self, asked: RankRequest, request_id: str | None = None) -> RankedReply:
-        """The same for a request that was judged already; `request_id` for one that brings none."""
-        watch = Stopwatch(self.deadline_ms)
+    def answer(self, asked: RankRequest, request_id: str | None = None, taken: float | None = None) -> RankedReply:
+        """The same for a request that was judged already; `request_id` for one that brings none.
+
+        Args:
+          taken: time.perf_counter() of when it began to wait for its turn, which counts against its deadline.
+        """
+        watch = Stopwatch(self.deadline_ms, time.perf_counter() if taken is None else taken)
+        watch.lap("wait")
         request_id, now_ms = asked.request_id or request_id or self.new_id(), self.clock.now_ms()
         at_ms = now_ms if asked.at_ms is None else asked.at_ms
         rows = read_rows(self.reader, asked.user_id, list(dict.fromkeys(asked.candidates)), at_ms)

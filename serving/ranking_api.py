@@ -9,15 +9,17 @@
     GET  /healthz         200 while the process runs · GET /readyz  200 when a model answers, else 503 and why
     GET  /metrics         Prometheus
 
-A bad request gets a 4xx that names the field. Without model or feature store the reply is degraded, not a 5xx. A request
-beyond `max_in_flight` gets 503 with Retry-After. Where GATESID_API_TOKEN is set, /v1/ wants `Authorization: Bearer <token>`.
-Every ranking request is a line of JSON in the log, without the user.
+A bad request gets a 4xx that names the field. Without model or feature store the reply is degraded, not a 5xx. One request
+too many (serving/admission.py) gets 503 with Retry-After. Where GATESID_API_TOKEN is set, /v1/ wants `Authorization: Bearer
+<token>`. Every ranking request is a line of JSON in the log, without the user.
 """
 
 import argparse
 import asyncio
+import gc
 import hmac
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +39,7 @@ from features.errors import ArtefactError, RequestError, exit_code
 from features.events import MAX_ID_LENGTH
 from infra.settings import load_settings
 from infra.settings.tokens import ApiToken
+from serving.admission import Admission
 from serving.connect import ranking_service
 from serving.fault import ServingFault
 from serving.http_server import HttpServer
@@ -84,7 +87,7 @@ class RankingApi:
         if service.served_log:
             self.metrics.registry.register(service.served_log.requests)
         self.workers = ThreadPoolExecutor(config.threads, "rank")
-        self.in_flight = 0  # of the event loop alone
+        self.admission = Admission(config.threads, config.max_in_flight)
 
     def app(self) -> Starlette:
         return Starlette(
@@ -114,22 +117,18 @@ class RankingApi:
     async def ranked(self, request: Request, noted: dict[str, Any]) -> Response:
         """The reply; what is known of the request is put into `noted` as it comes. Raises Refused."""
         self.check_token(request)
+        self.check_load()  # before the body is read: a refusal has to cost little
         asked = await self.read(request)
         noted |= {"request_id": asked.request_id or noted["request_id"], "candidates": len(asked.candidates)}
-        if self.in_flight >= self.config.max_in_flight:
-            raise Refused(503, "", f"{self.in_flight} requests are in flight already: try again in {RETRY_AFTER_S} s",
-                          {"Retry-After": str(RETRY_AFTER_S)})
-        self.in_flight += 1
-        try:
+        self.check_load()
+        with self.admission.place():
             reply, body = await asyncio.get_running_loop().run_in_executor(
-                self.workers, self.answer, asked, noted["request_id"])
-        finally:
-            self.in_flight -= 1
+                self.workers, self.answer, asked, noted["request_id"], time.perf_counter())
         noted |= {"model_version": reply.model_version, "degraded": reply.degraded, "ms": reply.timings_ms}
         return Response(body, media_type="application/json")
 
-    def answer(self, asked: RankRequest, request_id: str) -> tuple[RankedReply, bytes]:
-        reply = self.service.answer(asked, request_id)
+    def answer(self, asked: RankRequest, request_id: str, taken: float) -> tuple[RankedReply, bytes]:
+        reply = self.service.answer(asked, request_id, taken)
         self.metrics.observe(reply)
         return reply, msgspec.json.encode(reply)
 
@@ -146,6 +145,12 @@ class RankingApi:
             raise Refused(400, "body", "body: the caller went away before it was whole") from None
         except RequestError as fault:
             raise Refused(400, fault.field, str(fault)) from None
+
+    def check_load(self) -> None:
+        """Raises Refused 503."""
+        if self.admission.full():
+            said = f"{self.admission.in_flight} requests are in flight already: try again in {RETRY_AFTER_S} s"
+            raise Refused(503, "", said, {"Retry-After": str(RETRY_AFTER_S)})
 
     def check_token(self, request: Request) -> None:
         """Raises Refused 401."""
@@ -185,7 +190,7 @@ class RankingApi:
                               "codebook_version": model.codebook_version})
 
     async def exposition(self, request: Request) -> Response:
-        self.metrics.in_flight.set(self.in_flight)
+        self.metrics.in_flight.set(self.admission.in_flight)
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def page(self, request: Request) -> Response:
@@ -233,6 +238,7 @@ def main(argv: list[str] | None = None) -> int:
             config = ApiConfig(settings.api_tokens, settings.serving.threads, settings.serving.max_in_flight)
             app = RankingApi(service, config).app()
             with HttpServer(app, settings.network.host, port_of(settings.addresses.ranking_api)) as server:
+                gc.freeze()  # what lives as long as the process is not looked through again in the middle of a request
                 log(f"ready: http://{server.address}, model server {settings.addresses.model_grpc}")
                 wait_for_signal()
                 log("stopping")

@@ -36,7 +36,7 @@ REPLY = RankedReply(
                    "Rolled oats 500 g", []),
         RankedItem("i43", 0.0625, 0.0625, 0.015625, 0.875, None, "", 1, 0, 0, None,
                    "Oat drink 1 l", ["item_stats:no_maturity", "item_row:unknown", "item_codes:missing"])],
-    timings_ms={"read": 2.1, "assemble": 0.5, "predict": 4.2, "reply": 0.3, "total": 7.1})
+    timings_ms={"wait": 0.0, "read": 2.1, "assemble": 0.5, "predict": 4.2, "reply": 0.3, "total": 7.1})
 
 
 def openapi(max_candidates: int, needs_token: bool, now_ms: int) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class ServingSettings:
     deadline_ms: int  # of a request: when it is over the fallback answers
     max_candidates: int
     threads: int  # requests worked on at the same time
-    max_in_flight: int  # requests worked on and waiting; one more is refused with 503
+    max_in_flight: int  # requests worked on and waiting in a burst; one more is refused with 503
     logged_share: float  # of the requests whose features are logged, by a hash of the request id
 
 

@@ -49,13 +49,13 @@ def stages(answers: Answers) -> str:
     return f"{'':24s} by stage, p50/p99 of {len(replies)} replies: {said}  degraded {degraded}"
 
 
-async def measure(client: LoadClient, seconds: int, in_flight: int, pid: int, random: np.random.Generator) -> None:
+async def measure(client: LoadClient, seconds: int, callers: int, pid: int, random: np.random.Generator) -> None:
     def show(name: str, answers: Answers) -> None:
         print(line(name, answers), stages(answers), sep="\n", flush=True)
 
     await client.one_after_the_other(100)  # warm
     show("unloaded", await client.one_after_the_other(300))
-    fast = await client.as_fast_as_it_goes(in_flight, STEP_SECONDS)
+    fast = await client.as_fast_as_it_goes(callers, STEP_SECONDS)
     saturation = len(fast.accepted) / fast.seconds
     show(f"saturation {saturation:.0f}/s", fast)
     for step in STEPS:
@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     import model  # noqa: F401  (chooses the Keras version)
     from infra.settings import load_settings
+    from serving.admission import NEXT
 
     random = np.random.default_rng(1)
     with serving_stack([flags.ranker], random) as environs:
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{flags.ranker}, {flags.candidates} candidates")
         client = LoadClient(address, "/v1/rank", lambda: bodies[random.integers(len(bodies))])
         with running("serving.ranking_api", environ, address) as pid:
-            asyncio.run(measure(client, flags.seconds, load_settings(environ).serving.max_in_flight, pid, random))
+            asyncio.run(measure(client, flags.seconds, load_settings(environ).serving.threads + NEXT, pid, random))
     return 0
 
 

@@ -64,7 +64,7 @@ def test_items_come_best_first_with_what_they_were_made_from(service):
     assert item.ctcvr == pytest.approx(item.ctr / 2, rel=1e-6)
     assert item.semantic_weight == pytest.approx(1 / (1 + np.exp(np.mean(np.log1p([30, 300, 30])) - 1)), rel=1e-5)
     assert item.defaults == []
-    assert list(reply.timings_ms) == ["read", "assemble", "predict", "reply", "total"]
+    assert list(reply.timings_ms) == ["wait", "read", "assemble", "predict", "reply", "total"]
 
 
 def test_sid_of_the_reply_is_the_answering_models_where_the_store_has_two(service, store):
@@ -197,6 +197,18 @@ def test_request_whose_time_is_over_after_the_read_does_not_ask_the_model(servic
     reply = service.rank("u0", ["i1", "i30"])
     assert reply.degraded == "model: DEADLINE_EXCEEDED: the 20 ms of a request were over before the model was asked"
     assert [item.item_id for item in reply.items] == ["i30", "i1"]
+
+
+def test_time_that_a_request_waited_for_its_turn_is_part_of_its_deadline(service):
+    from serving.ranking_request import RankRequest
+
+    service.follower.follow()
+    asked = RankRequest("u0", ["i1"])
+    service.deadline_ms = 5_000
+    in_time = service.answer(asked, "r1", time.perf_counter() - 1)
+    too_late = service.answer(asked, "r2", time.perf_counter() - 6)
+    assert (in_time.degraded, in_time.timings_ms["wait"] >= 1_000) == ("", True)
+    assert "DEADLINE_EXCEEDED" in too_late.degraded
 
 
 def test_model_that_hangs_costs_a_request_no_more_than_its_time_and_is_then_left_alone(connect, server, service):

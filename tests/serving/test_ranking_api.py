@@ -152,7 +152,7 @@ def test_request_is_a_record_with_everything_but_the_user(http, records):
     answered, refused = records
     assert {name: answered[name] for name in ("event", "request_id", "status", "candidates", "model_version", "degraded")} == {
         "event": "rank", "request_id": "r9", "status": 200, "candidates": 2, "model_version": VERSION, "degraded": ""}
-    assert set(answered["ms"]) == {"read", "assemble", "predict", "reply", "total"}
+    assert set(answered["ms"]) == {"wait", "read", "assemble", "predict", "reply", "total"}
     assert (refused["request_id"], refused["status"], refused["field"]) == ("r10", 400, "user_id")
     assert "somebody" not in str(records)
 
