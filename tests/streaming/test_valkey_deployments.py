@@ -80,14 +80,15 @@ def test_a_password_is_needed_and_enough(tmp_path, free_port):
         assert "wrong" not in str(refused.value).split("(")[0]
 
 
-@pytest.mark.feast
-def test_a_cluster_of_three_nodes(tmp_path, free_port):
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory, free_port):
+    """Addresses of three nodes that share the slots."""
+    folder, more = tmp_path_factory.mktemp("cluster"), ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "yes")
     with ExitStack() as stack:
-        more = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "yes")
         nodes = []
         for n in range(3):
             port, bus = free_port(), free_port()
-            nodes.append(stack.enter_context(server(tmp_path / str(n), port, PASSWORD, (*more, "--cluster-port", str(bus)))))
+            nodes.append(stack.enter_context(server(folder / str(n), port, PASSWORD, (*more, "--cluster-port", str(bus)))))
             client = redis.Redis(HOST, port, password=PASSWORD)
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", SLOTS * n // 3, SLOTS * (n + 1) // 3 - 1)
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
@@ -99,19 +100,56 @@ def test_a_cluster_of_three_nodes(tmp_path, free_port):
         while any(ready(node) != "ok" for node in nodes):
             assert time.monotonic() < end, [ready(node) for node in nodes]
             time.sleep(0.1)
-        client = connect(url_of(nodes[0]), cluster=True)
-        check_store(client)
-        store = ValkeyStateStore(client, "g", IDENTITY)
-        assert len({client.keyslot(store.key(1, name)) for name in ("meta", "names", "outbox", "s:items")}) == 1
-        homes = {client.get_node_from_key(f"gatesid:g:takes:u{n}").port for n in range(50)}
-        assert homes == {int(node.split(":")[1]) for node in nodes}
-        assert store.server().run.count("/") == 2
+        yield nodes
 
-        online = OnlineFeatures(FeatureStoreConfig(tmp_path, nodes[0], PASSWORD, online_cluster=True))
-        online.apply()
-        items = [f"i{n}" for n in range(60)]
-        online.push_maturity(items, T0, np.arange(60), np.arange(60))
-        assert online.read_items(items).exposure_7d.tolist() == list(range(60))
+
+def test_a_cluster_of_three_nodes(cluster):
+    client = connect(url_of(cluster[0]), cluster=True)
+    check_store(client)
+    store = ValkeyStateStore(client, "g", IDENTITY)
+    assert len({client.keyslot(store.key(1, name)) for name in ("meta", "names", "outbox", "s:items")}) == 1
+    homes = {client.get_node_from_key(f"gatesid:g:takes:u{n}").port for n in range(50)}
+    assert homes == {int(node.split(":")[1]) for node in cluster}
+    assert store.server().run.count("/") == 2
+
+
+@pytest.mark.feast
+def test_one_node_and_a_cluster_answer_alike_for_random_sets_of_entities(cluster, tmp_path, free_port):
+    items, users = [f"i{n}" for n in range(300)], [f"u{n}" for n in range(40)]
+    with server(tmp_path / "v", free_port(), PASSWORD) as alone:
+        stores = [OnlineFeatures(FeatureStoreConfig(tmp_path / name, address, PASSWORD, online_cluster=name == "many"))
+                  for name, address in (("one", alone), ("many", cluster[0]))]
+        for store in stores:
+            fill(store, items, users, np.random.default_rng(5))
+        random = np.random.default_rng(6)
+        for _ in range(20):
+            asked = random.choice([*items, "unknown"], random.integers(1, 200)).tolist()
+            one, many = (vars(store.read_items(asked)) for store in stores)
+            assert {name: values.tolist() for name, values in one.items()} == {
+                name: values.tolist() for name, values in many.items()}
+            user = str(random.choice([*users, "unknown"]))
+            one, many = (vars(store.read_user(user)) for store in stores)
+            assert str(one) == str(many)
+        assert {str(row) for row in stores[1].read_items(items).other_codes.tolist()} != {str([-1] * 4)}
+
+
+def fill(store, items, users, random):
+    """Rows of every view, each for most of its entities, and SIDs of two codebooks."""
+    store.apply()
+
+    def most(ids):
+        return [one for one in ids if random.random() < 0.8]
+
+    some = most(items)
+    store.push_maturity(some, T0, random.integers(0, 99, len(some)), random.integers(0, 9, len(some)))
+    for codebook in ("cb-1", "cb-2"):
+        some = most(items)
+        store.push_semantic_ids(some, random.integers(0, 256, [len(some), 4]), codebook, T0)
+    some = most(items)
+    store.push_profiles(some, random.integers(0, T0, len(some)), [f"title of {item}" for item in some], T0)
+    some = most(users)
+    takes = [random.choice(items, random.integers(0, 30)).tolist() for _ in some]
+    store.push_user_history(some, takes, [list(range(T0, T0 + len(taken))) for taken in takes], T0)
 
 
 def ready(node):
