@@ -33,10 +33,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.role import Stop, run_role
 
     config = replace(config_from(settings), instance=arguments.instance)
-    stop = Stop()
     print(f"{arguments.role}: {config}", flush=True)
     metrics = settings.addresses.stream_metrics if arguments.metrics is None else arguments.metrics
     report = Report(config, arguments.role, None if metrics == "off" else metrics)
+    stop = Stop()
+    stop.at_signals(report.gone)
     broker = open_broker(config)
     run_role(config, ROLES[arguments.role](config, settings, broker, report), report, stop)
     broker.close()
