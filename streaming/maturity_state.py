@@ -11,6 +11,7 @@ same records in other batches give the same rows.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import filterfalse
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,7 @@ class MaturityState:
     def rows(self, item_ids: list[str], changes: Changes) -> NDArray[np.int32]:
         """The row of each item; an item met for the first time gets the next one."""
         row_of = self.row_of
-        new = [item for item in dict.fromkeys(item_ids) if item not in row_of]
+        new = list(dict.fromkeys(filterfalse(row_of.__contains__, item_ids)))
         if new:
             row_of.update((item, len(self.item_ids) + i) for i, item in enumerate(new))
             self.item_ids += new
@@ -131,7 +132,7 @@ class MaturityState:
             if len(self.item_ids) > len(self.exposure):
                 more = np.zeros(2 * len(self.item_ids) - len(self.exposure), np.int64)
                 self.exposure, self.click = np.concatenate([self.exposure, more]), np.concatenate([self.click, more])
-        return np.fromiter((row_of[item] for item in item_ids), np.int32, len(item_ids))
+        return np.fromiter(map(row_of.__getitem__, item_ids), np.int32, len(item_ids))
 
     def complete(self, tick_ms: int, changes: Changes) -> Rows:
         """Everything that happens up to a complete tick: entries enter, hours leave, changed pairs become rows."""
