@@ -93,13 +93,15 @@ class MaturityState:
         known = len(self.item_ids)
         self.accept(events.take(fresh & (events.kind != ORDER_KIND)), changes)
         new_items = self.item_ids[known:]
+        before = self.tick_ms
         rows = self.complete(complete_tick(watermark_ms, self.interval_ms), changes)
         for hour in self.counts.sum_large():
             changes.replace(segment(HOUR, hour), self.stored_hour(hour))
         for hour in [h for h in self.seen_hours if watermark_ms - (h + HOUR_MS) > self.seen.horizon_ms]:
             changes.delete(segment(SEEN_IDS, hour))
             self.seen_hours.discard(hour)
-        if len(self.item_ids) > RENUMBER_ABOVE and 2 * self.active().sum() < len(self.item_ids):
+        hour_passed = self.tick_ms // HOUR_MS > before // HOUR_MS  # else no item has become idle
+        if hour_passed and len(self.item_ids) > RENUMBER_ABOVE and 2 * self.active().sum() < len(self.item_ids):
             self.renumber(changes)
         return Applied(fresh, late, rows, changes, new_items)
 
