@@ -82,17 +82,18 @@ def run_role(config: StreamConfig, role: Role, report: Report, stop: Stop) -> No
         config.bootstrap, role.group, role.topics, on_assigned=role.on_assigned, on_revoked=role.on_revoked,
         max_records=config.batch_records, instance=config.instance)
     try:
-        looked = 0.0
+        looked, ends = 0.0, dict[TopicPart, int]()
         while not stop:
             try:
                 turn(config, consumer, role)
                 if time.monotonic() - looked >= LOOK_EVERY_S and role.positions:
                     looked = time.monotonic()
-                    look(consumer, role, report)
+                    ends = look(consumer, role, report, ends)
                 if report.due():
                     report.show()
             except AWAY as fault:
                 report.fault(fault)
+                ends = {}
                 consumer.take_up_again()
                 stop.event.wait(AGAIN_AFTER_S)
         leave(consumer, role, report)
@@ -120,17 +121,19 @@ def leave(consumer: GroupConsumer, role: Role, report: Report) -> None:
         report.fault(fault)
 
 
-def look(consumer: GroupConsumer, role: Role, report: Report) -> None:
-    """How far behind each partition is; tell the group, and say so when it is nothing. Silent while the broker is."""
+def look(consumer: GroupConsumer, role: Role, report: Report, before: Mapping[TopicPart, int]) -> dict[TopicPart, int]:
+    """How far behind each partition is; tell the group, and say so when it has caught up: with all that was in the log at the
+    look before, as under load something always waits. Returns the log's ends; silent while the broker is."""
     try:
         ends = consumer.end_offsets(role.positions)
     except KafkaError as fault:
         report.fault(fault)
-        return
+        return {}
     lag = {part: max(0, ends[part] - offset) for part, offset in role.positions.items()}
     prefix = {topic: "" if len(role.topics) == 1 else f"{topic}/" for topic in role.topics}
     report.progress.lag = {f"{prefix[part.topic]}p{part.partition}": n for part, n in lag.items()}
     consumer.commit(role.positions)
     report.tell_metrics()
-    if not any(lag.values()):
+    if all(offset >= before.get(part, ends[part]) for part, offset in role.positions.items()):
         report.ready()
+    return ends
