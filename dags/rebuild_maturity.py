@@ -14,6 +14,8 @@ Runs at 03:40 UTC for the day that has ended; by hand with `{"as_of": "2026-11-2
 ### When it fails
 - `watermark`: as in `co_click_mining`.
 - `item_stats`: memory, or two rebuilds of one day at once; clear it.
+- `verify` says that the stream has not come as far as the day (exit code 3): nothing was compared; the maturity consumer is
+  behind or down (`gatesid stream status`). Clear it when it has caught up.
 - `verify` found rows that differ; its log lists them. One item: look for its events in the dead letters. One partition: its
   consumer lost or repeated events; stop it, `python -m streaming seed --as-of D --replace`, start it. Do not train on that day
   before it is understood.

@@ -33,10 +33,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.role import Stop, run_role
 
     config = replace(config_from(settings), instance=arguments.instance)
-    stop = Stop()
     print(f"{arguments.role}: {config}", flush=True)
     metrics = settings.addresses.stream_metrics if arguments.metrics is None else arguments.metrics
     report = Report(config, arguments.role, None if metrics == "off" else metrics)
+    stop = Stop()
+    stop.at_signals(report.gone)
     broker = open_broker(config)
     run_role(config, ROLES[arguments.role](config, settings, broker, report), report, stop)
     broker.close()
@@ -96,9 +97,12 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def verify(arguments: argparse.Namespace, settings: Settings) -> int:
+    from streaming.verify import require_published
     from streaming.verify import verify as compare_tables
 
-    verdict = compare_tables(config_from(settings), arguments.start, arguments.as_of)
+    config = config_from(settings)
+    require_published(config, open_store(config, open_broker(config)), arguments.as_of)
+    verdict = compare_tables(config, arguments.start, arguments.as_of)
     print("\n".join(verdict.lines()))
     return 1 if verdict.differing else 0
 
@@ -207,7 +211,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("send", 'Send JSON lines from stdin: {"event_id": …, "event_type": …} or {"item_id": …, "published_at": …}', send)
     command("status", "Lag and freshness per partition, the lake's watermark, which roles are ready", status)
     made = command("verify", "Compare item_maturity_log with item_maturity_rebuilt, row by row; exit code 1 if they "
-                             "differ", verify)
+                             "differ, 3 if the stream has not come as far as --as-of", verify)
     made.add_argument("--from", dest="start", type=day, help="first day (default: the day before --as-of)")
     made.add_argument("--as-of", type=day, required=True)
     made = command("dead-letters", "List the records that were refused, or send them to their topic again after a fix; "

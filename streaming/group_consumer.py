@@ -108,7 +108,12 @@ class GroupConsumer(ConsumerRebalanceListener):
         kafka-python (3.0.12) forgets a join that was answered between two polls, and asks again: on a busy machine short
         polls alone may never get into the group.
         """
-        joining = self.consumer._coordinator.need_rejoin()
+        coordinator = self.consumer._coordinator
+        if coordinator.rejoining:
+            # A leader that joins because the topics changed forgets that it does as soon as it has assigned (3.0.12): what the
+            # others answer it would never look at, nor send a heartbeat.
+            coordinator.request_rejoin()
+        joining = coordinator.need_rejoin()
         self.joining_ms = min(JOIN_MAX_MS, max(timeout_ms, 2 * self.joining_ms)) if joining else 0
         self.in_group = self.in_group if joining else time.monotonic()
         return self.joining_ms or timeout_ms
@@ -116,8 +121,8 @@ class GroupConsumer(ConsumerRebalanceListener):
     def join_anew(self) -> None:
         """Let another client take the place of one that does not come into the group.
 
-        kafka-python (3.0.12) on a busy machine, seldom: it is the leader, is answered, and never takes the partitions; no
-        heartbeat leaves it either. Polling it goes on for ever without a record or a fault.
+        A client can lose its way without a record or a fault (`patience_ms` knows two ways, of kafka-python 3.0.12); the group
+        must not wait for it for ever.
         """
         say(f"not in the group {self.group} for {STUCK_AFTER_S:g} s: joining by another connection")
         self.in_group = time.monotonic()

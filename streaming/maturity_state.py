@@ -11,6 +11,7 @@ same records in other batches give the same rows.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import filterfalse
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,13 +93,15 @@ class MaturityState:
         known = len(self.item_ids)
         self.accept(events.take(fresh & (events.kind != ORDER_KIND)), changes)
         new_items = self.item_ids[known:]
+        before = self.tick_ms
         rows = self.complete(complete_tick(watermark_ms, self.interval_ms), changes)
         for hour in self.counts.sum_large():
             changes.replace(segment(HOUR, hour), self.stored_hour(hour))
         for hour in [h for h in self.seen_hours if watermark_ms - (h + HOUR_MS) > self.seen.horizon_ms]:
             changes.delete(segment(SEEN_IDS, hour))
             self.seen_hours.discard(hour)
-        if len(self.item_ids) > RENUMBER_ABOVE and 2 * self.active().sum() < len(self.item_ids):
+        hour_passed = self.tick_ms // HOUR_MS > before // HOUR_MS  # else no item has become idle
+        if hour_passed and len(self.item_ids) > RENUMBER_ABOVE and 2 * self.active().sum() < len(self.item_ids):
             self.renumber(changes)
         return Applied(fresh, late, rows, changes, new_items)
 
@@ -123,7 +126,7 @@ class MaturityState:
     def rows(self, item_ids: list[str], changes: Changes) -> NDArray[np.int32]:
         """The row of each item; an item met for the first time gets the next one."""
         row_of = self.row_of
-        new = [item for item in dict.fromkeys(item_ids) if item not in row_of]
+        new = list(dict.fromkeys(filterfalse(row_of.__contains__, item_ids)))
         if new:
             row_of.update((item, len(self.item_ids) + i) for i, item in enumerate(new))
             self.item_ids += new
@@ -131,7 +134,7 @@ class MaturityState:
             if len(self.item_ids) > len(self.exposure):
                 more = np.zeros(2 * len(self.item_ids) - len(self.exposure), np.int64)
                 self.exposure, self.click = np.concatenate([self.exposure, more]), np.concatenate([self.click, more])
-        return np.fromiter((row_of[item] for item in item_ids), np.int32, len(item_ids))
+        return np.fromiter(map(row_of.__getitem__, item_ids), np.int32, len(item_ids))
 
     def complete(self, tick_ms: int, changes: Changes) -> Rows:
         """Everything that happens up to a complete tick: entries enter, hours leave, changed pairs become rows."""

@@ -23,10 +23,14 @@ def digests(event_ids: list[str]) -> NDArray[np.uint64]:
 
 
 def newest_of(rows: Segment) -> Segment:
-    """`rows` sorted by id, with each id's last sighting only."""
-    rows = rows[np.lexsort((rows["last_seen"], rows["low"], rows["high"]))]
-    if not len(rows):
+    """`rows` sorted by `high`, then by `low`, with each id's last sighting only."""
+    rows = rows.take(np.argsort(rows["high"], kind="stable"))  # of sorted runs: a merge, in linear time
+    same = rows["high"][1:] == rows["high"][:-1]
+    if not same.any():
         return rows
+    tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+    few = rows[tied]
+    rows[tied] = few[np.lexsort((few["last_seen"], few["low"], few["high"]))]
     last = np.r_[(rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1]), True]
     return rows[last]
 
@@ -91,4 +95,5 @@ class SeenIds:
         self.segments.append(rows)
         while len(self.segments) > 1 and len(self.segments[-2]) < 4 * len(self.segments[-1]):
             merged = newest_of(np.concatenate([self.segments.pop(), self.segments.pop()]))
-            self.segments.append(merged[now_ms - merged["last_seen"] <= self.horizon_ms])
+            kept = now_ms - merged["last_seen"] <= self.horizon_ms
+            self.segments.append(merged if kept.all() else merged[kept])

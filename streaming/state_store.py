@@ -74,6 +74,9 @@ class StateStore(Protocol):
     def position(self, partition: int) -> Position | None:
         """The position alone."""
 
+    def outbox(self, partition: int) -> dict[int, bytes]:
+        """What waits to be pushed alone."""
+
     def commit(self, partition: int, expected_offset: int | None, position: Position, changes: Changes,
                outbox: bytes | None) -> None:
         """All of it or nothing. Raises Fenced: the stored offset is not `expected_offset` (None: no state yet)."""
@@ -105,6 +108,10 @@ class MemoryStateStore:
     def position(self, partition: int) -> Position | None:
         stored = self.load(partition)
         return None if stored is None else stored.position
+
+    def outbox(self, partition: int) -> dict[int, bytes]:
+        stored = self.load(partition)
+        return {} if stored is None else stored.outbox
 
     def commit(self, partition: int, expected_offset: int | None, position: Position, changes: Changes,
                outbox: bytes | None) -> None:

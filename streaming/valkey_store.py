@@ -69,6 +69,9 @@ class ValkeyStateStore:
         self.identity.check(meta, partition)
         return Position(int(meta["offset"]), int(meta["watermark_ms"]), int(meta["tick_ms"]))
 
+    def outbox(self, partition: int) -> dict[int, bytes]:
+        return {int(offset): value for offset, value in self.client.hgetall(self.key(partition, "outbox")).items()}
+
     def load(self, partition: int) -> StoredPartition | None:
         for _ in range(LOAD_ATTEMPTS):
             before = self.position(partition)
@@ -76,7 +79,7 @@ class ValkeyStateStore:
                 return None
             names = sorted(name.decode() for name in self.client.smembers(self.key(partition, "names")))
             values = self.client.mget([self.key(partition, f"s:{name}") for name in names]) if names else []
-            outbox = {int(k): v for k, v in self.client.hgetall(self.key(partition, "outbox")).items()}
+            outbox = self.outbox(partition)
             if self.position(partition) == before:  # else a commit came between the reads
                 if None in values:
                     lost = [name for name, value in zip(names, values, strict=True) if value is None]

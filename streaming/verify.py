@@ -9,10 +9,12 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from features.clock import days_between
-from features.errors import ArtefactError
+from features.clock import day_start_ms, days_between, from_ms
+from features.errors import ArtefactError, EnvironmentFault
 from features.names import CLICK_7D, DS, EXPOSURE_7D, ITEM_ID, TABLE_MATURITY_LOG, TABLE_MATURITY_REBUILT, TICK
 from streaming.config import StreamConfig
+from streaming.outbox import decode_entry
+from streaming.state_store import StateStore
 
 COLUMNS = [ITEM_ID, TICK, EXPOSURE_7D, CLICK_7D]
 SAMPLES = 10
@@ -48,6 +50,27 @@ def read_days(path: Path, days: list[str], writer: str) -> pa.Table:
     except TableNotFoundError:
         raise ArtefactError(f"no table {path}: run {writer} first") from None
     return table.to_pyarrow_table(partitions=[(DS, "in", days)], columns=COLUMNS).combine_chunks()
+
+
+def require_published(config: StreamConfig, store: StateStore, as_of: date) -> None:
+    """Raises EnvironmentFault, naming the partitions: not every row of the ticks before `as_of` has been published yet."""
+    last_ms = day_start_ms(as_of) - config.interval_ms
+    behind = [f"p{p} {what}" for p in range(config.partitions) if (what := what_lacks(store, p, last_ms)) is not None]
+    if behind:
+        raise EnvironmentFault(f"not compared: the stream has not come as far as {as_of} ({'; '.join(behind)}). Wait for the "
+                               "maturity consumer, or start it (`python -m streaming status` says where it is)")
+
+
+def what_lacks(store: StateStore, partition: int, last_ms: int) -> str | None:
+    """What a partition still owes of the ticks up to `last_ms`; None if it is nothing."""
+    at = store.position(partition)
+    if at is None:
+        return "has no state"
+    if at.tick_ms < last_ms:
+        return f"has come to {from_ms(at.tick_ms):%Y-%m-%d %H:%M:%SZ}"
+    ticks = [decode_entry(value).rows.tick_ms for value in store.outbox(partition).values()]
+    waiting = sum(int((tick_ms <= last_ms).sum()) for tick_ms in ticks)
+    return f"has {waiting:,} rows still to push" if waiting else None
 
 
 def verify(config: StreamConfig, start: date, as_of: date) -> Verdict:

@@ -5,20 +5,23 @@ nothing was lost or counted twice is not its business: the comparison at the end
 """
 
 import json
+import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
 from features.clock import MS_PER_DAY, SystemClock
 from features.errors import StreamError
 from streaming.failure_matrix.victim import CLOCK_STEPS_BACK, IN_AN_APPEND, STEPS, Switch
-from streaming.failure_matrix.world import World, wait_until
+from streaming.failure_matrix.world import Server, World, wait_until
 
 Event = dict[str, Any]
 Case = Callable[[World, list[Event]], str]
 CASES: dict[str, Case] = {}
 SIGKILLED = -signal.SIGKILL
+ENDS_WITHIN_S = 10.0  # what a supervisor grants after SIGTERM
 
 
 def case(name: str) -> Callable[[Case], Case]:
@@ -84,6 +87,34 @@ def broker_ends(world: World, events: list[Event], how: signal.Signals) -> str:
     world.kafka.start()
     world.send(second)
     return f"ended with {how.name}, came back"
+
+
+@case("SIGTERM while the broker does not answer")
+def ended_without_broker(world: World, events: list[Event]) -> str:
+    return ended_without(world, events, world.kafka)
+
+
+@case("SIGTERM while the store does not answer")
+def ended_without_store(world: World, events: list[Event]) -> str:
+    return ended_without(world, events, world.valkey)
+
+
+def ended_without(world: World, events: list[Event], server: Server) -> str:
+    """Stopped, not killed: nothing is refused, nothing is answered, so every question waits for its own end."""
+    first, second = halves(events)
+    world.publish(first, "caught up before")
+    world.wait(world.lake_caught_up, "the lake too")
+    world.send(second)
+    os.kill(server.pid, signal.SIGSTOP)
+    time.sleep(2)  # they have asked by now
+    began = time.monotonic()
+    for consumer in list(world.consumers.values()):
+        world.signal(consumer, signal.SIGTERM)
+    codes = [world.ended(consumer, ENDS_WITHIN_S) for consumer in list(world.consumers.values())]
+    seconds = time.monotonic() - began
+    os.kill(server.pid, signal.SIGCONT)
+    world.start_missing()
+    return f"ended within {seconds:.0f} s, exit codes {codes}"
 
 
 @case("a consumer is paused for longer than its session, then goes on as a zombie")

@@ -129,9 +129,13 @@ class World:
         return consumer
 
     def end(self, consumer: Consumer, sent: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, wait; the exit code. Raises StreamError: it does not end."""
+        """Send a signal, wait; the exit code."""
         self.signal(consumer, sent)
-        wait_until(lambda: consumer.process.exitcode is not None, f"{consumer.role}/{consumer.instance} ends at {sent.name}")
+        return self.ended(consumer)
+
+    def ended(self, consumer: Consumer, within_s: float = WITHIN_S) -> int:
+        """The exit code of a consumer that was told to end. Raises StreamError: it does not."""
+        wait_until(lambda: consumer.process.exitcode is not None, f"{consumer.role}/{consumer.instance} ends", within_s)
         self.consumers.pop(f"{consumer.role}/{consumer.instance}", None)
         return int(consumer.process.exitcode)
 

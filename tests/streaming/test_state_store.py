@@ -53,7 +53,7 @@ def test_a_commit_is_what_is_loaded(open_store):
     loaded = open_store().load(0)
     assert loaded.position == Position(9, 80, 60)
     assert loaded.segments == {"items": b"abc", "hour:0": b"new"}
-    assert loaded.outbox == {5: b"rows"}
+    assert loaded.outbox == open_store().outbox(0) == {5: b"rows"}
     assert open_store().load(1) is None
 
 

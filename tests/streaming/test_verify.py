@@ -1,20 +1,25 @@
 """`verify` finds every kind of difference; the commands' doors."""
 
+import uuid
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.errors import ArtefactError
+from features.errors import ArtefactError, EnvironmentFault
+from infra.settings import load_settings
 from streaming import kafka_io
 from streaming.__main__ import build_parser, main
+from streaming.changes import Changes
 from streaming.config import StreamConfig
 from streaming.maturity_state import Rows
-from streaming.sinks import LakeSink
-from streaming.verify import verify
+from streaming.sinks import LakeSink, MemorySink
+from streaming.state_store import Position
+from streaming.verify import require_published, verify
+from streaming.wiring import config_from, open_broker, open_store
 
-T0 = 1_767_225_600_000
+T0, DAY_MS = 1_767_225_600_000, 86_400_000
 ROWS = [("a", T0, 1, 0), ("a", T0 + 10_000, 2, 0), ("b", T0 + 10_000, 1, 1)]
 
 
@@ -58,8 +63,25 @@ def test_the_watermark_command_says_no_with_its_exit_code(tmp_path, monkeypatch,
     assert "not yet" in capsys.readouterr().out
 
 
-def test_verify_compares_the_day_before_by_default(tmp_path, monkeypatch, capsys, write_maturity):
+@pytest.fixture
+def published_up_to(tmp_path, monkeypatch, broker, valkey):
+    """published_up_to({partition: tick_ms}): a group of its own on the real broker and store, which has come that far."""
     monkeypatch.setenv("GATESID_HOME", str(tmp_path))
+    monkeypatch.setenv("GATESID_KAFKA", broker)
+    monkeypatch.setenv("GATESID_VALKEY", valkey)
+    monkeypatch.setenv("GATESID_STREAM__GROUP", f"verify-{uuid.uuid4().hex[:8]}")
+
+    def come(ticks):
+        config = config_from(load_settings())
+        store = open_store(config, open_broker(config))
+        for partition, tick_ms in ticks.items():
+            store.commit(partition, None, Position(9, tick_ms, tick_ms), Changes(), None)
+    return come
+
+
+@pytest.mark.kafka
+def test_verify_compares_the_day_before_by_default(tmp_path, published_up_to, capsys, write_maturity):
+    published_up_to(dict.fromkeys(range(4), T0 + DAY_MS))
     log = LakeSink(tmp_path / "lake" / "item_maturity_log", "g", "events")
     log.push({0: Rows(["a"], np.array([T0]), np.array([1]), np.array([0]))})
     write_maturity(tmp_path, ["a"], [T0], [1], [0])
@@ -67,6 +89,37 @@ def test_verify_compares_the_day_before_by_default(tmp_path, monkeypatch, capsys
     write_maturity(tmp_path, ["z"], [T0], [1], [0])
     assert main(["verify", "--as-of", "2026-01-02"]) == 1
     assert "only in the rebuild: z" in capsys.readouterr().out
+
+
+@pytest.mark.kafka
+def test_a_stream_that_lags_is_told_by_partition_and_nothing_is_compared(published_up_to, capsys):
+    published_up_to({0: T0 + DAY_MS - 10_000, 1: T0 + DAY_MS - 20_000, 3: T0 + DAY_MS})
+    assert main(["verify", "--as-of", "2026-01-02"]) == 3
+    told = capsys.readouterr()
+    assert "has not come as far as 2026-01-02 (p1 has come to 2026-01-01 23:59:40Z; p2 has no state)" in told.err
+    assert "differing" not in told.out
+
+
+@pytest.mark.kafka
+def test_a_consumer_that_cannot_push_has_not_published(stream, make_events, wait_until):
+    """Committed is not yet published: the rows wait in the outbox until the log takes them."""
+    class FullDisk(MemorySink):
+        def push(self, rows):
+            raise OSError(28, "No space left on device")
+
+    stream.send(make_events(300), T0 + 12 * DAY_MS)
+    role = stream.maturity(MemorySink(), FullDisk())
+    end = stream.start(role)
+    assert wait_until(lambda: role.report.progress.reloads["OSError"])
+    end()
+    with pytest.raises(EnvironmentFault, match=r"p\d has [\d,]+ rows still to push"):
+        require_published(stream.config, stream.store(), date(2026, 1, 9))
+    end = stream.start(stream.maturity())
+    assert wait_until(lambda: not any(stream.store().outbox(p) for p in range(4)))
+    end()
+    require_published(stream.config, stream.store(), date(2026, 1, 9))
+    with pytest.raises(EnvironmentFault, match="p0 has come to 2026-01-13 00:00:00Z"):
+        require_published(stream.config, stream.store(), date(2026, 1, 20))
 
 
 def test_an_absent_broker_is_told_with_the_remedy(tmp_path, monkeypatch, capsys, free_port):
