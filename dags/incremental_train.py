@@ -8,8 +8,9 @@ DOC = """
 ### What it does
 Brings indices, maturity and histories to the day, builds its training rows and checks them, trains Base and GateSID onward,
 each from its last checkpoint, evaluates them on the last days, exports the better one and promotes it: the model server swaps
-without a failed request. The first night after another codebook was published, GateSID's SID tables start from what it had
-learnt of the old codes; the log of `train_gatesid` says of how many.
+without a failed request. The first night after a switch of codebook GateSID goes on from the candidate of `rqvae_retrain`.
+After a codebook was published by hand its SID tables start from what it had learnt of the old codes; the log of `train_gatesid`
+says of how many.
 
 Starts with the SIDs of `nightly_sids` and takes its days from them; by hand with `{"as_of": "2026-11-22"}`. Days must follow
 each other: a ranker goes on from the checkpoint of the day before `from`.

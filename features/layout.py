@@ -46,6 +46,10 @@ class Layout:
         """One Parquet file a day (<ds>.parquet): the day scored by the model of the day before."""
         return self.home / "predictions" / f"{ranker}-s{seed}"
 
+    def candidate(self, codebook: str) -> "Layout":
+        """Checkpoints and predictions of the ranker that learns on with another codebook than the live one."""
+        return Layout(self.home / "candidates" / codebook)
+
     def model(self, ranker: str, version: int) -> Path:
         """An exported SavedModel."""
         return self.home / "models" / ranker / str(version)

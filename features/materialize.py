@@ -73,6 +73,21 @@ def steps(store: OnlineFeatures, as_of: date, codebook: str, made_live_ms: int) 
     ]
 
 
+def run(store: OnlineFeatures, layout: Layout, as_of: date, codebook: str, made_live_ms: int, tables: Sequence[str] = TABLES,
+        **manifest: Any) -> Path:
+    """Push these tables; returns the run's manifest, which `manifest` adds to. Raises as `materialize`, or EnvironmentFault."""
+    started = time.monotonic()
+    store.apply()
+    planned = [step for step in steps(store, as_of, codebook, made_live_ms) if step.table in tables]
+    reads, rows = materialize(layout, planned)
+    file = layout.run_manifest("materialize", as_of.isoformat())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {
+        "job": "materialize", "as_of": as_of.isoformat(), "codebook": codebook, "made_live_ms": made_live_ms, "reads": reads,
+        "rows": rows, **manifest, "seconds": round(time.monotonic() - started, 1)})
+    return file
+
+
 def materialize(layout: Layout, planned: list[Step]) -> tuple[dict[str, int], dict[str, int]]:
     """Run the steps; nothing is pushed before every table is known to have rows.
 
@@ -135,23 +150,15 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     arguments = parser.parse_args(argv)
     if not arguments.apply_only and not (arguments.as_of and arguments.codebook):
         parser.error("--as-of and --codebook are needed, unless --apply-only is given")
-    started = time.monotonic()
     try:
         settings = load_settings()
         store = OnlineFeatures(config_from(settings))
-        store.apply()
         if arguments.apply_only:
+            store.apply()
             print(store.config.registry)
             return 0
-        as_of = parse_as_of(arguments.as_of)
-        made_live_ms = (clock or SystemClock()).now_ms()
-        planned = steps(store, as_of, arguments.codebook, made_live_ms)
-        reads, rows = materialize(settings.layout, [step for step in planned if step.table in arguments.only])
-        file = settings.layout.run_manifest("materialize", as_of.isoformat())
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {
-            "job": "materialize", "as_of": as_of.isoformat(), "codebook": arguments.codebook, "made_live_ms": made_live_ms,
-            "reads": reads, "rows": rows, "config": settings.public(), "seconds": round(time.monotonic() - started, 1)})
+        as_of, now_ms = parse_as_of(arguments.as_of), (clock or SystemClock()).now_ms()
+        file = run(store, settings.layout, as_of, arguments.codebook, now_ms, arguments.only, config=settings.public())
     except GatesidError as fault:
         print(f"materialize: {fault}", file=sys.stderr)
         return fault.exit_code

@@ -6,6 +6,7 @@ since old items have behaviour. So health is a gate.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,17 @@ from model.slices import age_buckets
 
 @dataclass(frozen=True)
 class HealthLimits:
-    """What is refused. A level is judged by the codes it could use: no more than it has distinct residuals."""
+    """Beyond which a codebook is refused; the settings' [codebook_health] says why. What is not given holds nothing.
 
-    # Half of a level unused: half of that level's embedding rows would never be trained.
-    min_coverage: float = 0.5
-    # Below, a few codes hold nearly everything. Complete Journey's stands at .89.
-    min_level_1_perplexity: float = 0.3
-    # Above, a SID says less than a category: most contents share theirs with a different content.
-    max_collision_rate_contents: float = 0.5
-    # Below, the codes lose more of a vector than they keep.
-    min_explained_variance: float = 0.5
-    # The same of items online for less than 20 days, a little looser since they are few: SIDs are made for them.
-    min_explained_variance_new: float = 0.4
-    # Of a content's 30 nearest, those that were among its nearest before. Below, the codes group items in another way than the
-    # codebook that they are named after, and what a ranker learnt of those codes is no start.
-    min_neighbourhood_overlap: float = 0.2
+    A level is judged by the codes it could use: no more than it has distinct residuals.
+    """
+
+    min_coverage: float = -inf
+    min_level_1_perplexity: float = -inf
+    max_collision_rate_contents: float = inf
+    min_explained_variance: float = -inf
+    min_explained_variance_new: float = -inf
+    min_neighbourhood_overlap: float = -inf
 
 
 def codebook_health(vectors: np.ndarray, quantiser: Quantiser, reconstruction: np.ndarray, content_rows: np.ndarray,
@@ -117,8 +114,8 @@ def gini(counts: np.ndarray) -> float:
 
 
 def check_health(health: Mapping[str, Any]) -> None:
-    """Raises DataError naming every figure beyond its limit: those it was judged by (`limits`), else the usual ones."""
-    limits = HealthLimits(**health.get("limits", {}))
+    """Raises DataError naming every figure beyond its limit, of those that it was judged by (`limits`)."""
+    limits = HealthLimits(**health["limits"])
     faults = [f"level {n + 1} uses {level['used']} of {level['usable']} codes, {level['coverage']:.1%}, at least "
               f"{limits.min_coverage:.0%} expected" for n, level in enumerate(health["levels"])
               if not level["coverage"] >= limits.min_coverage]

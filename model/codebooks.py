@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from features.artefacts import MANIFEST, read_manifest, sync, write_json
 from features.encoder import ContentEncoder
@@ -41,14 +42,8 @@ def publish(layout: Layout, version: str, seen: str | None) -> None:
     live since, or the disk is full; DataError: its health is beyond a limit; ConfigError: SIDs of
     other sizes than the rankers read. Then the old version stays live.
     """
-    check_name(version)
-    folder = layout.codebook(version)
     with changing(layout):
-        manifest = read_manifest(folder, kind="codebook")
-        refuse_other_sizes(*ContentEncoder.load(folder).quantiser.codebooks.shape[:2])
-        if "health" not in manifest:
-            raise ArtefactError(f"codebook {version} was never judged (its manifest has no health): train it again")
-        check_health(manifest["health"])
+        manifest = publishable(layout, version)
         live = live_now(layout)
         if live == version:
             return
@@ -58,6 +53,18 @@ def publish(layout: Layout, version: str, seen: str | None) -> None:
         write_json(layout.live_codebook_file,
                    {"version": version, "encoder": manifest["encoder"], "as_of": manifest["as_of"]})
         sync(layout.live_codebook_file.parent)
+
+
+def publishable(layout: Layout, version: str) -> dict[str, Any]:
+    """The manifest of a codebook that may go live. Raises as `publish` does."""
+    check_name(version)
+    folder = layout.codebook(version)
+    manifest = read_manifest(folder, kind="codebook")
+    refuse_other_sizes(*ContentEncoder.load(folder).quantiser.codebooks.shape[:2])
+    if "limits" not in manifest.get("health", {}):
+        raise ArtefactError(f"codebook {version} was never judged (its manifest has no health and limits): train it again")
+    check_health(manifest["health"])
+    return manifest
 
 
 def retire(layout: Layout, version: str) -> None:

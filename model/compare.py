@@ -15,6 +15,7 @@ import os
 import resource
 import sys
 import time
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from features.errors import ConfigError, exit_code
 from features.live_codebook import live_codebook
 from features.names import CLICKED, ORDERED, TABLE_MATURITY_REBUILT, TABLE_TRAINING_FRAME
 from infra.settings import Settings, load_settings
+from model.codebook_health import HealthLimits
 from model.comparison.cells import in_order
 from model.comparison.models import ALL, Models, has_sids, rankers_named
 from model.comparison.plan import Plan, Run, alone, pinned_now, run_folder, settle
@@ -50,7 +52,7 @@ def compare(settings: Settings, given: argparse.Namespace, say=print) -> Path:
     asked, report_days = plan(settings, given, asked_models)
     folder = run_folder(home, given.name or asked.as_of + ("-quick" if given.quick else ""))
     with alone(folder):
-        run = Run(settle(folder, asked), home, folder)
+        run = Run(settle(folder, asked), home, folder, HealthLimits(**asdict(settings.codebook_health)))
         pinned = run.plan.versions
         say(f"{folder} | {run.plan}")
         newer = {name: now for name, now in asked.versions.items() if pinned.get(name, now) != now}

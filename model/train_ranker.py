@@ -7,6 +7,9 @@ with one day, and a killed run goes on from its last checkpoint to the same weig
 
 A checkpoint of another codebook is refused. With --warm-start the run goes on from it: SID tables start from what it had
 learnt of the old codes (model/warm_start.py) and, they alone, learn its last days again. Log and manifest say so.
+
+With --candidate it leaves the rankers in use alone: it goes on from their checkpoint with a codebook that is not live yet, and
+writes to candidates/<codebook>. From there the nightly run goes on once that codebook is live (serving/switch.py).
 """
 
 import argparse
@@ -80,15 +83,26 @@ class Job:
     versions: Mapping[str, int] = field(default_factory=dict)  # of tables by name; the newest of what is not named
     output: Layout | None = None  # where checkpoints and predictions go; None: beside the tables
     sids: Layout | None = None  # where codebooks, SIDs and content vectors are; None: beside the tables
+    # Where checkpoints to go on from are; of two of one day the last one's. Empty: where they go.
+    origins: tuple[Layout, ...] = ()
     # Go on from a checkpoint of another codebook, and let SID tables learn so many days again. None: it is refused.
     warm_start_days: int | None = None
 
+    @property
+    def writes_to(self) -> Layout:
+        return self.output or self.layout
+
     def checkpoint(self, as_of: date | str) -> Path:
-        return (self.output or self.layout).checkpoint(self.network.ranker, self.seed, str(as_of))
+        return self.writes_to.checkpoint(self.network.ranker, self.seed, str(as_of))
 
     @property
     def predictions(self) -> Path:
-        return (self.output or self.layout).predictions(self.network.ranker, self.seed)
+        return self.writes_to.predictions(self.network.ranker, self.seed)
+
+    @property
+    def is_candidate(self) -> bool:
+        """It goes on from the rankers in use and leaves them alone."""
+        return bool(self.origins) and self.writes_to != self.layout
 
     @property
     def codebooks(self) -> Layout:
@@ -175,6 +189,9 @@ def codes_by_row(job: Job, table: dict[str, PinnedTable], codebook: str | None) 
 def begin(job: Job, sizes: TableSizes, say) -> Begun:
     """The newest checkpoint that the job may go on from, or a fresh ranker."""
     folder = newest_checkpoint(job)
+    if folder is None and job.is_candidate:
+        raise ArtefactError(f"a candidate goes on from a checkpoint of {job.network.ranker} s{job.seed} from {job.start} to "
+                            f"before {job.as_of}, there is none: train with the live codebook first, or give an earlier --from")
     say(f"{job.network.ranker} s{job.seed} {'fresh' if folder is None else f'from {folder}'} | {sizes.items:,} item rows | "
         f"{sizes.users:,} user rows | codebook {job.codebook} | {job.training}")
     if folder is None:
@@ -219,9 +236,10 @@ def relearn(job: Job, learner: Learner, frame: PinnedTable, present: list[str], 
 
 def newest_checkpoint(job: Job) -> Path | None:
     """The checkpoint in [start, as_of) that knows most; half-written ones have no such name."""
-    folders = sorted(path for path in job.checkpoint(job.as_of).parent.glob("[0-9]*-[0-9]*-[0-9]*")
-                     if str(job.start) <= path.name < str(job.as_of))
-    return folders[-1] if folders else None
+    chains = [layout.checkpoint(job.network.ranker, job.seed, "x").parent for layout in job.origins or [job.writes_to]]
+    folders = [path for chain in chains for path in chain.glob("[0-9]*-[0-9]*-[0-9]*")
+               if str(job.start) <= path.name < str(job.as_of)]
+    return max(folders, key=lambda path: (path.name, chains.index(path.parent)), default=None)
 
 
 def refuse_other_run(job: Job, manifest: dict[str, Any], folder: Path) -> None:
@@ -261,6 +279,7 @@ def parse(argv: list[str] | None) -> Job:
     parser.add_argument(
         "--warm-start", type=int, nargs="?", const=RELEARNT_DAYS, metavar="DAYS", dest="warm_start_days",
         help="go on from a checkpoint of another codebook; SID tables learn its last DAYS days again (default: %(const)s)")
+    parser.add_argument("--candidate", action="store_true", help="to candidates/<codebook>, beside the rankers in use")
     parser.add_argument("--checkpoint-every", type=int, default=0, metavar="DAYS", help="also save every so many days")
     given = parser.parse_args(argv)
     settings = load_settings()
@@ -274,8 +293,12 @@ def parse(argv: list[str] | None) -> Job:
     batch_size = given.batch_size or (settings.training.batch_size if given.preset == PRACTICAL else training.batch_size)
     training = replace(training, labels=recorded_labels(settings.layout, settings.data.dataset), batch_size=batch_size)
     codebook = None if given.ranker == BASE else given.codebook or live_codebook(settings.layout)
+    if given.candidate and (codebook is None or given.warm_start_days is None):
+        raise ConfigError("--candidate is for a ranker that goes on with another codebook: give --codebook V and --warm-start")
+    candidate = settings.layout.candidate(codebook) if codebook else None
     return Job(settings.layout, network, training, settings.training.seed if given.seed is None else given.seed, start, as_of,
-               codebook, given.checkpoint_every, warm_start_days=given.warm_start_days)
+               codebook, given.checkpoint_every, warm_start_days=given.warm_start_days,
+               output=candidate if given.candidate else None, origins=(settings.layout, candidate) if candidate else ())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -50,10 +50,9 @@ from model.rqvae_config import RqVaeConfig
 from model.rqvae_training import train_rqvae
 
 
-def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqVaeConfig | RqOpqConfig,
+def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqVaeConfig | RqOpqConfig, limits: HealthLimits,
                   preset: str = GATESID, matched_to: str | None = None, output: Layout | None = None,
-                  versions: Mapping[str, int] | None = None, warm_start: str | None = None,
-                  limits: HealthLimits | None = None) -> str:
+                  versions: Mapping[str, int] | None = None, warm_start: str | None = None) -> str:
     """Train, judge and write codebooks/cb-<as_of>, or cb-<as_of>-<preset>; returns the version.
 
     `output`: where encoders, codebooks and SIDs are, where not beside the tables. `versions`: see read_corpus. `matched_to`,
@@ -82,7 +81,7 @@ def make_codebook(layout: Layout, as_of: date, encoder_version: str, config: RqV
     if before:
         places, moved = stability(layout, before, corpus.catalogue, model.quantiser(), vectors, as_of)
         model.rename(places)
-    health = judge(model, vectors, corpus, moved, limits or HealthLimits())
+    health = judge(model, vectors, corpus, moved, limits)
     with new_artefact(folder, kind="codebook", **inputs, quantiser=quantiser_name(config), reads=corpus.reads, rows=corpus.rows,
                       alignment=made_by["alignment"], health=health) as draft:
         write_codebook(draft.path, source, model.quantiser())
@@ -164,8 +163,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--match-to", metavar="V", help="a codebook with published SIDs, whose code numbers are kept")
     parser.add_argument("--warm-start", metavar="V", help="a codebook to go on from, from whose encoder --encoder went on")
     parser.add_argument("--limit", metavar="NAME=X", type=limit, action="append", default=[],
-                        help="another limit of health than the usual one: " + ", ".join(
-                            f"{one.name} ({one.default})" for one in fields(HealthLimits)))
+                        help="another limit of health than the settings' [codebook_health]: " + ", ".join(
+                            one.name for one in fields(HealthLimits)))
     parser.add_argument("--publish", action="store_true", help="make it the live codebook")
     parser.add_argument("--seed", type=int, default=RqVaeConfig.seed)
     parser.add_argument("--epochs", type=int, default=RqVaeConfig.epochs, help="of an RQ-VAE (default: %(default)s)")
@@ -176,8 +175,9 @@ def main(argv: list[str] | None = None) -> int:
         settings = load_settings()
         config = configured(given, settings.codebook)
         seen = live_now(settings.layout)
-        version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config, given.preset, given.match_to,
-                                warm_start=given.warm_start, limits=HealthLimits(**dict(given.limit)))
+        limits = HealthLimits(**asdict(settings.codebook_health) | dict(given.limit))
+        version = make_codebook(settings.layout, parse_as_of(given.as_of), given.encoder, config, limits, given.preset,
+                                given.match_to, warm_start=given.warm_start)
         if given.publish:
             publish(settings.layout, version, seen)
             print(f"codebook {version} is live", flush=True)

@@ -23,4 +23,4 @@ def check_compatible(manifest: dict[str, Any], live: str | None) -> None:
     if needed is not None and live is not None and needed != live:
         raise CodebookMismatch(
             f"{model} was trained on codebook {needed}, live is {live}: train on {live}, or make {needed} live again "
-            "(python -m features.materialize --codebook)")
+            "(python -m serving.switch)")

@@ -2,6 +2,7 @@
 
     python -m serving.export --ranker gatesid --as-of 2026-11-20 [--seed 1]     → models/gatesid/2026112001
     python -m serving.export --ranker best --as-of 2026-11-20        the better one of reports/evaluation-2026-11-20
+    python -m serving.export --ranker best --as-of 2026-11-20 --candidate cb-2026-11-20   the same, with a codebook to switch to
 
 The folder holds the variables that scoring reads and no more (no optimiser slots). A version is YYYYMMDDNN: the day of
 --as-of and a number that no ranker has used for that day, since all are promoted under one model name. The same
@@ -25,6 +26,7 @@ from features.layout import Layout
 from features.names import ITEM_ID, TABLE_ITEM_INDEX, TABLE_USER_INDEX, USER_ID
 from features.spec import contract_hash
 from infra.settings import load_settings
+from model.config import BASE
 from serving.best_ranker import BEST, best_ranker
 from serving.entity_index import ITEM_FILE, USER_FILE, EntityIndex
 from serving.golden import TOLERANCE, golden_inputs, largest_difference, read_golden, write_golden
@@ -109,11 +111,16 @@ def versions_of_day(layout: Layout, day: int) -> list[Path]:
     return [path for path in layout.home.glob(f"models/*/{day}[0-9][0-9]") if (path / MANIFEST).is_file()]
 
 
-def export_ranker(layout: Layout, ranker_name: str, as_of: str, seed: int) -> tuple[int, dict[str, Any]]:
-    """(version, manifest) of the export of this checkpoint, made now or before."""
+def export_ranker(layout: Layout, ranker_name: str, as_of: str, seed: int, candidate: str | None = None,
+                  ) -> tuple[int, dict[str, Any]]:
+    """(version, manifest) of the export of this checkpoint, made now or before.
+
+    `candidate`: the checkpoint that goes on with this codebook; a ranker without SIDs has the one it has.
+    """
     from model.checkpoints import restore
 
-    checkpoint = layout.checkpoint(ranker_name, seed, as_of)
+    trained_in = layout.candidate(candidate) if candidate and ranker_name != BASE else layout
+    checkpoint = trained_in.checkpoint(ranker_name, seed, as_of)
     read_manifest(checkpoint)
     source = {"path": str(checkpoint.relative_to(layout.home)), "sha256": sha256(checkpoint / MANIFEST)}
     day = int(as_of.replace("-", ""))
@@ -144,6 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.export", description="Export a trained ranker as a SavedModel.")
     parser.add_argument("--ranker", required=True, help="base, gatesid, or best: the better one of that day's evaluation")
     parser.add_argument("--as-of", required=True, help="the checkpoint: trained on every day before this UTC day")
+    parser.add_argument("--candidate", metavar="V", help="the ranker that `train_ranker --candidate` took to codebook V")
     parser.add_argument("--seed", type=int, help="of the training run (default: [training] seed)")
     flags = parser.parse_args(argv)
     try:
@@ -151,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
         as_of = parse_as_of(flags.as_of).isoformat()
         seed = settings.training.seed if flags.seed is None else flags.seed
         ranker = best_ranker(settings.layout, as_of) if flags.ranker == BEST else flags.ranker
-        version, manifest = export_ranker(settings.layout, ranker, as_of, seed)
+        version, manifest = export_ranker(settings.layout, ranker, as_of, seed, flags.candidate)
     except GatesidError as fault:
         print(fault, file=sys.stderr)
         return fault.exit_code

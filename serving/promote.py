@@ -28,19 +28,25 @@ def promote(layout: Layout, model_name: str, ranker: str, version: int, rollback
     """The promoted folder. Raises ArtefactError or CodebookMismatch: refused, nothing changed."""
     source = layout.model(ranker, version)
     target = layout.serving / model_name / str(version)
-    manifest = read_manifest(source, kind=MODEL_KIND, verify=True)
-    check_compatible(manifest, live_codebook_in(layout.live_codebook_file))
+    manifest = checked(source, target, live_codebook_in(layout.live_codebook_file))
     newer = newer_than(target)
-    if target.exists():
-        check_same(target, manifest)
-    elif newer and not rollback:
+    if newer and not rollback and not target.exists():
         raise ArtefactError(f"{newer[-1]} is newer than {version} and serves: to go back to {version}, add --rollback")
-    else:
-        check_exported(source)
-        copy(source, target, manifest)
+    copy(source, target, manifest)
     if rollback:
         withdraw(newer, target)
     return target
+
+
+def checked(source: Path, target: Path, live: str | None) -> dict[str, Any]:
+    """The manifest of an export that may be copied to `target` where the codebook `live` is. Raises as `promote` does."""
+    manifest = read_manifest(source, kind=MODEL_KIND, verify=True)
+    check_compatible(manifest, live)
+    if target.exists():
+        check_same(target, manifest)
+    else:
+        check_exported(source)
+    return manifest
 
 
 def newer_than(target: Path) -> list[Path]:
@@ -56,7 +62,9 @@ def check_same(target: Path, manifest: dict[str, Any]) -> None:
 
 
 def copy(source: Path, target: Path, manifest: dict[str, Any]) -> None:
-    """Copy beside the target, then rename; on failure nothing is left."""
+    """Copy beside the target, then rename; on failure nothing is left. A target that is there is the same model."""
+    if target.exists():
+        return
     kept = {name: value for name, value in manifest.items() if name not in ("files", "kind")}
     with new_artefact(target, kind=MODEL_KIND, **kept) as draft:
         try:

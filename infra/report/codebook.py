@@ -30,7 +30,7 @@ def codebook(layout: Layout) -> str:
     return section(TITLE, paragraph(said), table(["", "codes used", "coverage", "dead", "perplexity", "Gini"], rows),
                    *stability(health.get("stability")), *limits(health.get("limits")), drawn(
         plots.bars("How evenly codes are used, by level", "", "perplexity", names, [level["perplexity"] for level in levels]),
-        *by_age(health.get("by_age", {})), *hits(health.get("co_click", {}).get("hit_at_30", {}))))
+        *by_age(health.get("by_age", {})), *hits(health.get("co_click", {}))))
 
 
 def by_age(found: dict[str, Any]) -> list[Any]:
@@ -42,10 +42,12 @@ def by_age(found: dict[str, Any]) -> list[Any]:
                        [one["explained_variance"] for one in ages.values()])]
 
 
-def hits(found: dict[str, float | None]) -> list[Any]:
-    """Of held-out co-click pairs: what each space knows of them."""
-    known = {name: value for name, value in found.items() if value is not None}
-    return [plots.bars("Held-out co-click pairs, hit@30", "", "share", [*known], [*known.values()])] if known else []
+def hits(co_click: dict[str, Any]) -> list[Any]:
+    """Of held-out co-click pairs: what each space knows of them, among all contents and among those that were ever taken."""
+    shown = {title: {space: value for space, value in co_click.get(name, {}).items() if value is not None}
+             for name, title in (("hit_at_30", "all contents"), ("hit_at_30_of_taken", "the contents that were taken"))}
+    return [plots.bars(f"Held-out co-click pairs, hit@30 among {title}", "", "share", [*known], [*known.values()])
+            for title, known in shown.items() if known]
 
 
 def stability(moved: dict[str, Any] | None) -> list[str]:

@@ -25,6 +25,7 @@ from features.layout import Layout
 from infra.settings.sections import (
     SECTIONS,
     AirflowSettings,
+    CodebookHealthSettings,
     CodebookSettings,
     DataSettings,
     FeastSettings,
@@ -34,6 +35,7 @@ from infra.settings.sections import (
     ServingSettings,
     SparkSettings,
     StreamSettings,
+    SwitchSettings,
     TrainingSettings,
     ValkeySettings,
     value_faults,
@@ -72,6 +74,8 @@ class Settings:
     data: DataSettings
     training: TrainingSettings
     codebook: CodebookSettings
+    codebook_health: CodebookHealthSettings
+    switch: SwitchSettings
     serving: ServingSettings
     airflow: AirflowSettings
     addresses: Addresses

@@ -83,6 +83,24 @@ class CodebookSettings:
 
 
 @dataclass(frozen=True)
+class CodebookHealthSettings:
+    """What a codebook is judged by (model/codebook_health.py says of what); a worse one is not published."""
+
+    min_coverage: float
+    min_level_1_perplexity: float  # as a share of the codes that could be used
+    max_collision_rate_contents: float
+    min_explained_variance: float
+    min_explained_variance_new: float
+    min_neighbourhood_overlap: float
+
+
+@dataclass(frozen=True)
+class SwitchSettings:
+    min_items_kept: float  # of the items with a SID, the share that has one in the codebook switched to
+    max_auc_loss: float  # of the ranker that goes on with it, against the one in use on the same days
+
+
+@dataclass(frozen=True)
 class ServingSettings:
     model_name: str
     deadline_ms: int  # of a request: when it is over the fallback answers
@@ -100,7 +118,8 @@ class AirflowSettings:
 SECTIONS = {
     "network": NetworkSettings, "ports": PortSettings, "kafka": KafkaSettings, "valkey": ValkeySettings,
     "stream": StreamSettings, "spark": SparkSettings, "feast": FeastSettings, "data": DataSettings,
-    "training": TrainingSettings, "codebook": CodebookSettings, "serving": ServingSettings, "airflow": AirflowSettings,
+    "training": TrainingSettings, "codebook": CodebookSettings, "codebook_health": CodebookHealthSettings,
+    "switch": SwitchSettings, "serving": ServingSettings, "airflow": AirflowSettings,
 }
 
 RULES = (
@@ -120,6 +139,8 @@ RULES = (
     ("training", lambda s: s.batch_size > 1, "batch_size must be at least 2"),
     ("training", lambda s: s.report_days > 0, "report_days must be positive"),
     ("codebook", lambda s: min(s.levels, s.codes, s.width) > 0, "levels, codes and width must be positive"),
+    ("codebook_health", lambda s: all(share <= 1 for share in asdict(s).values()), "a limit of a share is at most 1"),
+    ("switch", lambda s: 0 <= s.min_items_kept <= 1 and 0 <= s.max_auc_loss <= 1, "both values must be in [0, 1]"),
     ("serving", lambda s: s.deadline_ms > 0 and s.threads > 0, "deadline_ms and threads must be positive"),
     ("serving", lambda s: 0 < s.max_candidates <= 1_000, "max_candidates must be in 1..1000"),
     ("serving", lambda s: s.max_in_flight >= s.threads, "max_in_flight must be at least threads"),

@@ -29,6 +29,7 @@ from features.names import (
     TABLE_TRAINING_FRAME,
     TABLE_USER_INDEX,
 )
+from model.codebook_health import HealthLimits
 from model.dataset import PinnedTable
 
 TABLES = (TABLE_TRAINING_FRAME, TABLE_ITEM_INDEX, TABLE_USER_INDEX)
@@ -68,6 +69,7 @@ class Run:
     plan: Plan
     home: Layout
     folder: Path
+    limits: HealthLimits  # of the codebooks that it fits
 
     def of(self, preset: str) -> Layout:
         """Checkpoints and predictions of the reported cells."""

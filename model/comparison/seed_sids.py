@@ -46,7 +46,8 @@ def fit(run: Run, seed: int, quantiser: str) -> None:
     encoder = make_encoder(run.home, as_of, None, replace(ENCODER, seed=seed), sids, plan.versions)
     config = replace(PRESETS[quantiser], seed=seed)
     try:
-        codebook = make_codebook(run.home, as_of, encoder, config, quantiser, output=sids, versions=plan.versions)
+        codebook = make_codebook(run.home, as_of, encoder, config, run.limits, quantiser, output=sids,
+                                 versions=plan.versions)
     except DataError as fault:
         raise DataError(f"seed {seed}, codebook {quantiser} as of {as_of}: {fault}. Or compare with one codebook for all "
                         "seeds: --codebook V") from fault

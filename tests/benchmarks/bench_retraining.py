@@ -39,18 +39,23 @@ from model.rqvae_config import RqVaeConfig  # noqa: E402
 from model.train_encoder import make_encoder  # noqa: E402
 from model.train_rqvae import make_codebook  # noqa: E402
 
-NO_LIMITS = HealthLimits(0, 0, 1, -1, -1, 0)  # what is measured here is how bad it gets
+NO_LIMITS = HealthLimits()  # what is measured here is how bad it gets
 
 
 def publish_old(home: Layout, own: Layout, old: date, new: date) -> str:
-    """The old codebook, and SIDs of it for every item known before `new`, as the nightly job gives them."""
+    """The old codebook, and SIDs of it for every item known before `new`."""
     encoder = make_encoder(home, old, None, EncoderTraining(), own)
-    version = make_codebook(home, old, encoder, RqVaeConfig(), output=own, limits=NO_LIMITS)
-    ids, items = read_items(open_table(home.table(TABLE_ITEMS)), new)
+    version = make_codebook(home, old, encoder, RqVaeConfig(), NO_LIMITS, output=own)
+    give_sids(home, own, version, new)
+    return version
+
+
+def give_sids(home: Layout, own: Layout, version: str, as_of: date) -> None:
+    """SIDs for every item known before `as_of`, as the nightly job gives them."""
+    ids, items = read_items(open_table(home.table(TABLE_ITEMS)), as_of)
     codes = ContentEncoder.load(own.codebook(version)).codes(items)
     write_partition(own.table(TABLE_SEMANTIC_IDS), CODEBOOK_VERSION, version, pa.table({
         ITEM_ID: ids, CODES: lists(codes, pa.int32()), "assigned_at": pa.array([0] * len(ids), pa.timestamp("us", "UTC"))}))
-    return version
 
 
 def later_hits(home: Layout, own: Layout, version: str, new: date, until: date) -> dict[str, float | None]:
@@ -81,8 +86,8 @@ def retrained(home: Layout, own: Layout, old: str, days: tuple[date, date], seed
     start = old if warm else None
     training = replace(WARM if warm else EncoderTraining(), seed=seed)
     encoder = make_encoder(home, days[0], None, training, own, warm_start=start)
-    version = make_codebook(home, days[0], encoder, RqVaeConfig(seed=seed), output=own, matched_to=old, warm_start=start,
-                            limits=NO_LIMITS)
+    version = make_codebook(home, days[0], encoder, RqVaeConfig(seed=seed), NO_LIMITS, output=own, matched_to=old,
+                            warm_start=start)
     health = read_manifest(own.codebook(version))["health"]
     return {"hits": health["co_click"]["hit_at_30"] | later_hits(home, own, version, *days), "stability": health["stability"],
             "explained": health["explained_variance"], "collisions": health["collision_rate_contents"]}

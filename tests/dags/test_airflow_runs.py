@@ -67,6 +67,19 @@ def test_one_mined_day_becomes_a_promoted_model_by_way_of_the_assets(airflow):
     assert any(line.startswith("incremental_train.promote") and "success" in line for line in lines)
 
 
+def test_a_retrained_codebook_is_served_by_its_last_task(airflow):
+    settings, commands, _ = airflow
+    before = len(commands())
+    run_id = airflow_runs.trigger("rqvae_retrain", {"as_of": "2026-11-21"}, settings)
+    airflow_runs.wait("rqvae_retrain", run_id, settings=settings)
+    ran, new = commands()[before:], "--codebook model.train_rqvae-out"
+    assert ran[-4:] == [
+        f"spark_jobs.check --suite semantic_ids --from 2026-11-20 --as-of 2026-11-21 {new}",
+        f"model.train_ranker --ranker gatesid --from 2026-11-20 --as-of 2026-11-21 {new} --warm-start --candidate",
+        "serving.export --ranker best --as-of 2026-11-21 --candidate model.train_rqvae-out",
+        f"serving.switch --as-of 2026-11-21 {new} --ranker gatesid --version 2026112101 --instead-of cb-1"]
+
+
 def test_a_failed_check_stops_everything_behind_it_without_a_retry(airflow):
     settings, commands, set_faults = airflow
     before = len(commands())

@@ -177,6 +177,18 @@ def test_a_codebook_is_trained_onward_from_the_live_one_unless_a_run_asks_for_a_
     assert cold[1].endswith("--match-to cb-1")
 
 
+def test_a_new_codebook_is_served_by_one_task_behind_everything_that_makes_it(bag):
+    retrain, day = bag.dags["rqvae_retrain"], {"as_of": "2026-11-22"}
+    assert before(retrain, "switch") == set(retrain.task_ids) - {"switch"}
+    modules = [re.search(r"-m (\S+)", task.bash_command).group(1) for task in retrain.tasks]
+    assert not {"features.materialize", "serving.promote", "model.registry"} & set(modules)
+    assert rendered(retrain, "switch", params=day) == (
+        f"{PYTHON} -m serving.switch --as-of 2026-11-22 --codebook train_rqvae-out --ranker gatesid --version 2026112201 "
+        "--instead-of cb-1")
+    assert rendered(retrain, "train_candidate", params=day).endswith(
+        "--from 2026-11-21 --as-of 2026-11-22 --codebook train_rqvae-out --warm-start --candidate")
+
+
 def test_results_are_handed_on(bag):
     train = bag.dags["incremental_train"]
     assert rendered(train, "promote") == f"{PYTHON} -m serving.promote --ranker gatesid --version 2026112201"

@@ -180,39 +180,3 @@ def tiny_day():
         codes[[0, 1, 7]] = -1
         return Day("2026-01-01", features, clicked, (clicked * (item % 4 == 0)).astype(np.int8), pa.table({})), codes
     return make
-
-
-HEALTHY = {
-    "levels": [{"used": 250, "usable": 256, "coverage": 0.98, "dead_codes": 6, "perplexity": 220.0,
-                "perplexity_share": 0.86}] * 4,
-    "collision_rate_items": 0.2, "collision_rate_contents": 0.1, "largest_bucket_items": 5, "largest_bucket_contents": 3,
-    "explained_variance": 0.9, "co_click": {"hit_at_30": {"encoder": 0.02}, "pair_auc": {"encoder": 0.6}}}
-
-
-@pytest.fixture
-def write_codebook():
-    """write_codebook(layout, version, levels=4, arrays={name: values}): a whole codebook folder of small arrays, those given
-    among them; the rest goes into its manifest."""
-    import json
-
-    from features.artefacts import new_artefact
-    from features.catalogue import ItemContent
-    from features.content import learn_schema, schema_to_json
-    from features.fusion import FusionConfig, weight_shapes
-    from features.text_vectors import TEXT_MODEL
-
-    def write(layout, version, levels=4, arrays=None, **manifest):
-        schema, config = learn_schema([ItemContent("oats", {})]), FusionConfig(8, 2, 1, 8, 8)
-        given = {"as_of": "2026-11-22", "encoder": "enc-1", "health": HEALTHY} | manifest
-        with new_artefact(layout.codebook(version), kind="codebook", **given) as draft:
-            (draft.path / "encoder.json").write_text(json.dumps(
-                {"text_model": TEXT_MODEL, "fusion": config.__dict__, "schema": schema_to_json(schema)}))
-            shapes = {f"encoder.{name}": shape for name, shape in weight_shapes(config, schema).items()}
-            shapes |= {"rqvae.input_mean": (8,), "rqvae.input_scale": (8,), "rqvae.in_kernel": (8, 4), "rqvae.in_bias": (4,),
-                       "rqvae.out_kernel": (4, 2), "rqvae.out_bias": (2,), "codebooks": (levels, 256, 2)}
-            for name, shape in shapes.items():
-                np.save(draft.path / f"{name}.npy", np.ones(shape, np.float32))
-            for name, values in (arrays or {}).items():
-                np.save(draft.path / f"{name}.npy", np.asarray(values, np.float32))
-
-    return write

@@ -1,12 +1,15 @@
 """Health figures by hand, and the refusals."""
 
+from dataclasses import asdict, fields
+
 import numpy as np
 import pytest
 
 from features.encoder import Quantiser
 from features.errors import DataError
 from features.sid import Opq
-from model.codebook_health import check_health, codebook_health, gini, level_health, opq_health
+from infra.settings import load_settings
+from model.codebook_health import HealthLimits, check_health, codebook_health, gini, level_health, opq_health
 
 
 def plain_quantiser(codebooks):
@@ -70,7 +73,15 @@ def test_the_error_by_age_by_hand():
 
 
 HEALTHY = {"levels": [{"used": 250, "usable": 256, "coverage": 0.98, "perplexity": 220.0, "perplexity_share": 0.86}] * 4,
-           "collision_rate_contents": 0.1, "explained_variance": 0.9}
+           "collision_rate_contents": 0.1, "explained_variance": 0.9,
+           "limits": {"min_coverage": 0.5, "min_level_1_perplexity": 0.3, "max_collision_rate_contents": 0.5,
+                      "min_explained_variance": 0.5, "min_explained_variance_new": 0.4, "min_neighbourhood_overlap": 0.2}}
+
+
+def test_each_limit_is_a_setting_that_one_run_can_override():
+    settings = load_settings({"GATESID_CODEBOOK_HEALTH__MIN_COVERAGE": "0.25"}).codebook_health
+    assert HealthLimits(**asdict(settings)).min_coverage == 0.25
+    assert {one.name for one in fields(settings)} == {one.name for one in fields(HealthLimits)}
 
 
 def test_a_healthy_codebook_passes():

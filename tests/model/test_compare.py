@@ -13,6 +13,7 @@ from features.layout import Layout
 from infra.report import __main__ as report
 from infra.settings import load_settings
 from model import compare
+from model.codebook_health import HealthLimits
 from model.comparison import pool, progress
 from model.comparison.cells import Train
 from model.comparison.plan import Plan, Run, alone
@@ -235,7 +236,7 @@ def begun(home, **other):
                    "codebook": "cb-1", "sids_as_of": None,
                    "batch_size": 32, "labels": ("clicked", "ordered"), "versions": versions} | other)
     (home.home / "run").mkdir()
-    return Run(plan, home, home.home / "run")
+    return Run(plan, home, home.home / "run", HealthLimits())
 
 
 def test_cells_run_in_processes_of_their_own_and_say_how_far_they_are(home):

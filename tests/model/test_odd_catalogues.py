@@ -11,6 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 from features.artefacts import read_manifest
 from features.encoder import ContentEncoder
 from features.layout import Layout
+from model.codebook_health import HealthLimits
 from model.encoder_training import EncoderTraining
 from model.item_catalogue import read_items
 from model.rqvae_config import RqVaeConfig
@@ -38,7 +39,7 @@ def test_an_odd_catalogue_without_a_single_pair(tmp_path, name):
         "attributes": [json.dumps({})] * len(rows), "vector": pa.array([v for _, v in rows], pa.list_(pa.float32())),
         "published_at": [known] * len(rows), "ingest_time": [known] * len(rows), "offset": list(range(len(rows)))}))
     encoder = make_encoder(layout, DAY, None, EncoderTraining(steps=2, batch_pairs=4))
-    version = make_codebook(layout, DAY, encoder, RqVaeConfig(epochs=1))
+    version = make_codebook(layout, DAY, encoder, RqVaeConfig(epochs=1), HealthLimits(min_coverage=1))
     health = read_manifest(layout.codebook(version))["health"]
     assert all(level["coverage"] == 1 for level in health["levels"])
     assert health["co_click"]["pairs"] == 0

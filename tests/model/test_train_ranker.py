@@ -245,6 +245,46 @@ def test_a_warm_start_killed_while_it_learns_days_again_ends_with_the_same_bits(
     assert equal(weights(run(asked, say=lambda line: None)), weights(unbroken))
 
 
+def test_a_candidate_leaves_the_rankers_in_use_alone_and_is_gone_on_from_once_its_codebook_is_live(lake, renumbered):
+    """cb-1, nightly   day 1 -> day 2 -> day 3          cb-2 has the same SIDs under other numbers
+    cb-2, candidate          \\-> day 2 -> day 3, nightly"""
+    from dataclasses import replace
+
+    from model.candidate import judge
+    from model.train_ranker import run
+
+    def silent(line):
+        pass
+
+    for start, end in ((DAYS[0], DAYS[1]), (DAYS[1], DAYS[2])):
+        run(job(lake, start=start, as_of=end), say=silent)
+    before = {path: path.stat().st_mtime_ns for path in lake.home.rglob("*") if path.is_file()}
+    beside = lake.candidate("cb-2")
+    nightly = replace(job(lake, start=DAYS[1], as_of=DAYS[2]), codebook="cb-2", warm_start_days=0, origins=(lake, beside))
+    made = run(replace(nightly, output=beside), say=silent)
+    assert made == beside.checkpoint("gatesid", 1, DAYS[2])
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in lake.home.rglob("*") if path.is_file()}.items()
+    found = judge(lake, "cb-2", "gatesid", 1)
+    assert (found.days, found.rows, found.candidate) == ([DAYS[1]], 60, found.in_use)
+
+    said = []
+    run(replace(nightly, start=date.fromisoformat(DAYS[2]), as_of=date.fromisoformat(DAYS[3])), say=said.append)
+    assert f"from {made}" in said[0]
+    assert not [line for line in said if "warm start" in line]
+
+
+def test_a_candidate_needs_a_ranker_in_use_and_another_codebook(lake, renumbered, monkeypatch, capsys):
+    from model.train_ranker import main
+
+    monkeypatch.setenv("GATESID_HOME", str(lake.home))
+    asked = ["--ranker", "gatesid", "--as-of", DAYS[2], "--codebook", "cb-2", "--candidate"]
+    assert main([*asked, "--warm-start"]) == 5
+    assert "a candidate goes on from a checkpoint of gatesid s1 from 2026-01-02" in capsys.readouterr().err
+    assert main(asked) == 3
+    assert "give --codebook V and --warm-start" in capsys.readouterr().err
+    assert not lake.candidate("cb-2").home.exists()
+
+
 def test_days_without_rows_are_named_and_passed_over(lake):
     from model.train_ranker import run
 

@@ -11,6 +11,7 @@ from features.errors import ConfigError, DataError
 from features.layout import Layout
 from infra.settings import load_settings
 from model import compare
+from model.codebook_health import HealthLimits
 from model.comparison import cells, tuning
 from model.comparison.cells import Fit, Retune, Train, Tune, in_order
 from model.comparison.models import Models, quantiser_of, rankers_named, tuned_as, whole_of
@@ -243,7 +244,7 @@ def a_run(tmp_path, home=None, **other):
     return Run(Plan(**{"start": DAYS[0], "as_of": "2026-01-10", "tune_days": 4, "rates": RATES,
                        "tuning_seeds": TUNING_SEEDS, "codebook": None,
                        "sids_as_of": DAYS[4], "batch_size": 32, "labels": ("clicked",), "versions": {}} | other),
-               home or Layout(tmp_path), tmp_path / "run")
+               home or Layout(tmp_path), tmp_path / "run", HealthLimits())
 
 
 def test_main_models_come_first_seed_by_seed_and_everything_after_what_it_needs(patched, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from features.layout import Layout
+from model.codebook_health import HealthLimits
 from model.comparison.plan import Plan, Run
 from model.comparison.views import views_before, views_counted
 from model.slices import evaluation_slices
@@ -20,7 +21,7 @@ def run(tmp_path, write_lake):
     layout = Layout(tmp_path)
     write_lake(layout, DAYS, rows=90)
     plan = Plan(DAYS[1], "2026-01-04", 0, (), (), None, DAYS[1], 32, ("clicked",), {"training_frame": 2})
-    return Run(plan, layout, tmp_path / "run")
+    return Run(plan, layout, tmp_path / "run", HealthLimits())
 
 
 def test_views_are_the_rows_of_earlier_days_whatever_day_the_run_begins_with(run):
