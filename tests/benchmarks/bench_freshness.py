@@ -112,7 +112,7 @@ def month(stream: Stream, first_day: int, a_day: int, weeks: int) -> None:
         play_days(stream, producer, first_day, range(7 * week, 7 * week + 7), a_day)
         wait_for(stream.settled, f"week {week + 1} is published")
         state, takes = (stream.weigh(f"gatesid:{keys}") / 1e6 for keys in ("{month/*", "month:*"))
-        print(f"week {week + 1}: the state weighs {state:.2f} MB, histories (up to 500 takes a user) {takes:.2f} MB", flush=True)
+        print(f"week {week + 1}: state {state:.2f} MB, histories (at most 500 takes a user) {takes:.2f} MB", flush=True)
     end(consumer)
 
 
