@@ -27,7 +27,7 @@ type: setup  ## mypy, strict on features, streaming and serving
 	@$(PY) -m mypy
 
 bench: jars  ## measurements of minutes; they assert nothing about time
-	@$(call measure,quantise sid rankers rank stream)
+	@$(call measure,quantise sid rankers rank stream freshness)
 
 bench-scale: jars  ## measurements at full size, an hour and more
 	@$(call measure,audit load point_in_time co_click sid_cluster)

@@ -32,7 +32,7 @@ class GroupConsumer(ConsumerRebalanceListener):
         self.on_assigned, self.on_revoked, self.instance = on_assigned, on_revoked, instance
         self.bootstrap, self.group, self.topics, self.max_records = bootstrap, group, list(topics), max_records
         self.news: deque[tuple[bool, list[TopicPart]]] = deque()
-        self.joining_ms, self.in_group = 0, time.monotonic()
+        self.joining_ms, self.joining_s = 0, 0.0
         self.consumer = self.connect()
 
     def connect(self) -> KafkaConsumer:
@@ -115,7 +115,7 @@ class GroupConsumer(ConsumerRebalanceListener):
             coordinator.request_rejoin()
         joining = coordinator.need_rejoin()
         self.joining_ms = min(JOIN_MAX_MS, max(timeout_ms, 2 * self.joining_ms)) if joining else 0
-        self.in_group = self.in_group if joining else time.monotonic()
+        self.joining_s = self.joining_s if joining else 0.0
         return self.joining_ms or timeout_ms
 
     def join_anew(self) -> None:
@@ -125,7 +125,7 @@ class GroupConsumer(ConsumerRebalanceListener):
         must not wait for it for ever.
         """
         say(f"not in the group {self.group} for {STUCK_AFTER_S:g} s: joining by another connection")
-        self.in_group = time.monotonic()
+        self.joining_s = 0.0
         fresh, stuck = self.connect(), self.consumer
         held = [TopicPart(*tp) for tp in stuck.assignment()]
         stuck.close(autocommit=False, timeout_ms=ASK_MS)
@@ -135,13 +135,15 @@ class GroupConsumer(ConsumerRebalanceListener):
 
     def poll(self, timeout_ms: int) -> dict[TopicPart, Records]:
         """Whatever came, after partitions that came or went were dealt with. Raises StreamError: a namesake took over."""
-        if time.monotonic() - self.in_group > STUCK_AFTER_S:
+        if self.joining_s > STUCK_AFTER_S:
             self.join_anew()
+        began = time.monotonic()  # what is done between polls, such as loading a large state, is no sign of being stuck
         try:
             found = self.consumer.poll(timeout_ms=self.patience_ms(timeout_ms))
         except FencedInstanceIdError:
             raise StreamError(f"another process has joined the group as --instance {self.instance}, so this one leaves: give "
                               "each process a name of its own") from None
+        self.joining_s += time.monotonic() - began
         while self.news:
             assigned, parts = self.news[0]
             if assigned:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEEN = np.dtype([("high", "<u8"), ("low", "<u8"), ("last_seen", "<i8")])
+LONG = 500_000  # rows that no cache holds
 NEVER = np.iinfo(np.int64).min // 2
 Segment = NDArray[np.void]  # of SEEN, sorted by (high, low), each id once
 
@@ -40,7 +41,7 @@ def look_up(segment: Segment, high: NDArray[np.uint64], low: NDArray[np.uint64])
     result = np.full(len(high), NEVER)
     if not len(segment):
         return result
-    at = np.searchsorted(segment["high"], high)
+    at = first_at_least(segment["high"], high)
     open_ = np.ones(len(high), np.bool_)
     while open_.any():  # more than one round only where two ids share their first 64 bits
         inside = np.minimum(at, len(segment) - 1)
@@ -50,6 +51,19 @@ def look_up(segment: Segment, high: NDArray[np.uint64], low: NDArray[np.uint64])
         open_ &= ~match
         at = at + 1
     return result
+
+
+def first_at_least(ordered: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """np.searchsorted. In a long array all keys take each step together, so that their waits for memory overlap."""
+    if len(ordered) < LONG:
+        return np.searchsorted(ordered, keys)
+    at, step = np.zeros(len(keys), np.int64), 1 << (len(ordered).bit_length() - 1)
+    while step:
+        probe = at + step
+        below = ordered[np.minimum(probe, len(ordered)) - 1] < keys
+        at = np.where(below & (probe <= len(ordered)), probe, at)
+        step >>= 1
+    return at
 
 
 class SeenIds:

@@ -81,12 +81,11 @@ class Stream:
     def settled(self) -> bool:
         return self.behind() == 0 and not any(self.store.outbox(p) for p in self.parts)
 
-    def weight(self) -> int:
-        """Bytes of the group's keys in the store: state, outbox and histories."""
+    def weigh(self, keys: str) -> int:
+        """Bytes of such keys of the group in the store."""
         client = self.store.client
-        keys = [key for key in client.scan_iter(match="gatesid:*", count=5_000) if self.config.group.encode() in key]
         pipe = client.pipeline(transaction=False)
-        for key in keys:
+        for key in client.scan_iter(match=keys, count=5_000):
             pipe.memory_usage(key, samples=0)
         return sum(pipe.execute())
 
@@ -112,7 +111,8 @@ def month(stream: Stream, first_day: int, a_day: int, weeks: int) -> None:
     for week in range(weeks):
         play_days(stream, producer, first_day, range(7 * week, 7 * week + 7), a_day)
         wait_for(stream.settled, f"week {week + 1} is published")
-        print(f"week {week + 1}: the state weighs {stream.weight() / 1e6:.1f} MB", flush=True)
+        state, takes = (stream.weigh(f"gatesid:{keys}") / 1e6 for keys in ("{month/*", "month:*"))
+        print(f"week {week + 1}: state {state:.2f} MB, histories (at most 500 takes a user) {takes:.2f} MB", flush=True)
     end(consumer)
 
 
@@ -182,8 +182,7 @@ def live(stream: Stream, consumer: subprocess.Popen, rate: int, seconds: float) 
     took = np.array(freshness(stream, seconds))
     print(f"freshness at {rate:,} ev/s, publish interval {stream.config.interval_ms / 1000:g} s: append to readable "
           f"p50 {np.quantile(took, .5):.2f} s, p99 {np.quantile(took, .99):.2f} s, at most {took.max():.2f} s "
-          f"({len(took)} probes); ready: {stream.config.ready_file('maturity').with_name('stream-maturity-a.ready').exists()}",
-          flush=True)
+          f"({len(took)} probes)", flush=True)
     consumer.kill()
     consumer.wait()
     first = stream.start("a")

@@ -176,17 +176,17 @@ def consume(config: StreamConfig, online, total: int, profile: bool, remembered=
         role.handle = handle
         handle(part, records)
     role.handle = first_then_handle
-    final: list[str] = []
+    final: list = []
 
     def caught_up():
-        final.append(sizes(role, store))
+        final.extend([began[0].rates(total), sizes(role, store)])
         stop.event.set()
     report.ready = caught_up
     profiler = cProfile.Profile()
     if profile:
         profiler.enable()
     run_role(config, role, report, stop)
-    rates = began[0].rates(total)
+    rates, told = final
     profiler.disable()
     if profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(60)
@@ -195,7 +195,7 @@ def consume(config: StreamConfig, online, total: int, profile: bool, remembered=
     active = sum(len(held.state.item_ids) for held in role.held.values())
     print(f"{report.progress.pushed['item_maturity']:,} rows published; {active:,} items; Valkey holds {used / 1e6:.0f} MB, "
           f"{used / ids:.0f} bytes an event")
-    print(f"{final[0]}; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB at most in this process so far")
+    print(f"{told}; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB at most in this process so far")
     broker.close()
     return rates
 
