@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from infra import room_command
-from infra.room_command import PLAIN, flags
+from infra.room_command import PLAIN, AsOf, flags
 
-codebooks = typer.Typer(help="The codebook versions: list, judge, compare, publish, retire.", **PLAIN)
+codebooks = typer.Typer(help="The codebook versions: list, judge, compare, publish, switch, retire.", **PLAIN)
 Version = Annotated[str, typer.Argument(metavar="V", help="a version, as `gatesid codebooks list` names it")]
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
@@ -54,12 +54,28 @@ def codebooks_publish(
 ) -> None:
     """Verify a codebook whole and make it live.
 
-    Refused where another one became live meanwhile. The stream gives new items SIDs of it from then on; models of another
-    codebook are no longer promoted.
+    For the first one; where a model is served, `switch` is meant. Refused where another one became live meanwhile. The stream
+    gives new items SIDs of it from then on; models of another codebook are no longer promoted.
 
     Example: gatesid codebooks publish cb-2026-11-22
     """
     room_command.room("model.registry", "publish", version, *flags(instead_of=instead_of))
+
+
+@codebooks.command("switch")
+def codebooks_switch(
+    version: Version, as_of: AsOf, ranker: Annotated[str, typer.Option(help="base or gatesid")],
+    model: Annotated[int, typer.Option(help="YYYYMMDDNN, as `gatesid export` printed it")],
+    rollback: Annotated[bool, typer.Option("--rollback", help="back to a codebook and model that served before")] = False,
+) -> None:
+    """Serve a codebook, its SIDs and a model that reads them, together or not at all.
+
+    All of it is checked first. The DAG `rqvae_retrain` does this every week.
+
+    Example: gatesid codebooks switch cb-2026-11-22 --as-of 2026-11-22 --ranker gatesid --model 2026112202
+    """
+    given = flags(as_of=as_of, codebook=version, ranker=ranker, version=model)
+    room_command.room("serving.switch", *given, *(["--rollback"] if rollback else []))
 
 
 @codebooks.command("retire")

@@ -27,8 +27,8 @@ from infra.settings import CHECKOUT, Settings, load_settings
 REPLAY_DAYS = 2
 BOOTSTRAP_DAYS = 7  # in its evaluation; each night's is over [training] report_days
 MAKES_ITSELF = ("complete_journey",)  # data sets that need nothing from outside
-STATE = ("lake", "lake_snapshots", "encoders", "codebooks", "maturity_state", "checkpoints", "predictions", "models",
-         "serving", "reports", "runs", "kafka", "valkey", "feast", "airflow", "run", "data_docs", "demo")
+STATE = ("lake", "lake_snapshots", "encoders", "codebooks", "maturity_state", "checkpoints", "predictions", "candidates",
+         "models", "serving", "reports", "runs", "kafka", "valkey", "feast", "airflow", "run", "data_docs", "demo")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ VERBS = [
     ("stream", "run"), ("stream", "status"), ("stream", "verify"), ("stream", "replay"), ("stream", "seed"),
     ("stream", "dead-letters"), ("stream", "state"), ("stream", "failure-matrix"),
     ("codebooks", "list"), ("codebooks", "show"), ("codebooks", "diff"), ("codebooks", "publish"), ("codebooks", "retire"),
+    ("codebooks", "switch"),
     ("features", "audit"),
     ("train",), ("evaluate",), ("compare",), ("export",), ("promote",), ("serve",), ("rank",), ("report",)]
 GROUPS = ("data", "stream", "codebooks", "features")
@@ -102,6 +103,8 @@ def test_exit_codes_are_in_the_help():
     ("codebooks diff cb-1 cb-2", "model.registry diff cb-1 cb-2"),
     ("codebooks publish cb-2 --instead-of cb-1", "model.registry publish cb-2 --instead-of cb-1"),
     ("codebooks retire cb-1", "model.registry retire cb-1"),
+    ("codebooks switch cb-1 --as-of 2026-11-22 --ranker gatesid --model 2026112202 --rollback",
+     "serving.switch --as-of 2026-11-22 --codebook cb-1 --ranker gatesid --version 2026112202 --rollback"),
     ("demo", "infra.demo"),
 ])
 def test_a_verb_is_the_rooms_own_command(calls, line, command):

@@ -62,12 +62,12 @@ def test_what_was_never_judged_or_is_collapsed_is_not_published(layout, write_co
     write_codebook(layout, "cb-3", health={
         "collision_rate_contents": 0.9,
         "levels": [{"coverage": 0.9, "perplexity": 2.0, "perplexity_share": 0.01, "usable": 256, "used": 250}],
-        "explained_variance": 0.9})
+        "explained_variance": 0.9, "limits": {"min_level_1_perplexity": 0.3, "max_collision_rate_contents": 0.5}})
     with pytest.raises(DataError, match=r"level 1 perplexity is 2\.0.*90\.0% of different contents share"):
         publish(layout, "cb-3", None)
     folder = layout.codebook("cb-2")
     manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["health"]
+    del manifest["health"]["limits"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtefactError, match="never judged"):
         publish(layout, "cb-2", None)

@@ -45,7 +45,6 @@ def killed_at(line, home, store):
                 os._exit(KILLED)
         return trace
 
-    sys.stderr = open(os.devnull, "w")
     sys.settrace(trace)
     carry_out(Switch(home, "ranker", date(2026, 1, 2), "cb-2", "tiny", 2026010102, "cb-1", 1.0, 0.0),
               OnlineFeatures(FeatureStoreConfig(home.home, store)), say=lambda line: None)
