@@ -25,6 +25,7 @@ from features.layout import Layout
 from infra.settings.sections import (
     SECTIONS,
     AirflowSettings,
+    CoClickSettings,
     CodebookSettings,
     DataSettings,
     FeastSettings,
@@ -70,6 +71,7 @@ class Settings:
     spark: SparkSettings
     feast: FeastSettings
     data: DataSettings
+    co_click: CoClickSettings
     training: TrainingSettings
     codebook: CodebookSettings
     serving: ServingSettings
