@@ -41,9 +41,11 @@ def hit_at(vectors: np.ndarray, pairs: np.ndarray, k: int = HIT_AT) -> float | N
     Args:
       vectors: float32[n, D]; pairs: int[P, 2], see `look_ups`.
     """
-    if not len(pairs):
-        return None
-    both = look_ups(pairs)
+    return answered(vectors, look_ups(pairs), k) if len(pairs) else None
+
+
+def answered(vectors: np.ndarray, both: np.ndarray, k: int = HIT_AT) -> float:
+    """`hit_at` of the look-ups int[Q, 2] as they are: the second is the answer."""
     unit = np.ascontiguousarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
     index = faiss.IndexFlatIP(unit.shape[1])
     index.add(unit)
@@ -59,8 +61,12 @@ def popular_hit_at(pairs: np.ndarray, trained_on: Pairs, k: int = HIT_AT) -> flo
     than which contents sell. None without pairs."""
     if not len(pairs) or not len(trained_on.rows):
         return None
-    both, counts = look_ups(pairs), np.repeat(trained_on.count, 2)
-    taken = np.bincount(trained_on.rows.ravel(), counts, minlength=int(both.max()) + 1)
+    taken = np.bincount(trained_on.rows.ravel(), np.repeat(trained_on.count, 2), minlength=int(pairs.max()) + 1)
+    return popular_answered(taken, look_ups(pairs), k)
+
+
+def popular_answered(taken: np.ndarray, both: np.ndarray, k: int = HIT_AT) -> float:
+    """`answered` by the k contents of the highest counts, `taken` [contents]."""
     best = np.argsort(-taken, kind="stable")[:k + 1]  # one more, for a content is no answer to itself
     answers = np.where(best == both[:, :1], -1, best)
     answers[(best != both[:, :1]).all(axis=1), -1] = -1

@@ -25,6 +25,7 @@ from features.layout import Layout
 from infra.settings.sections import (
     SECTIONS,
     AirflowSettings,
+    CoClickSettings,
     CodebookHealthSettings,
     CodebookSettings,
     DataSettings,
@@ -72,6 +73,7 @@ class Settings:
     spark: SparkSettings
     feast: FeastSettings
     data: DataSettings
+    co_click: CoClickSettings
     training: TrainingSettings
     codebook: CodebookSettings
     codebook_health: CodebookHealthSettings

@@ -68,6 +68,15 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class CoClickSettings:
+    window_hours: int  # between two takes; a day holds a basket and what was forgotten in it
+    cap: int  # earlier takes that a take meets, the newest: what bounds the work
+    min_support: int  # user-days with the pair among the trailing days: one sighting is what chance gives
+    support_days: int  # of support and lift: four weeks, so that every weekday weighs the same
+    min_lift: float  # times as often as by chance, over the trailing days: below 1 items avoid each other
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     user_day_share: float  # (0, 1]: share of user-days in the training frame, by hash
     batch_size: int  # paper: 4096
@@ -118,8 +127,8 @@ class AirflowSettings:
 SECTIONS = {
     "network": NetworkSettings, "ports": PortSettings, "kafka": KafkaSettings, "valkey": ValkeySettings,
     "stream": StreamSettings, "spark": SparkSettings, "feast": FeastSettings, "data": DataSettings,
-    "training": TrainingSettings, "codebook": CodebookSettings, "codebook_health": CodebookHealthSettings,
-    "switch": SwitchSettings, "serving": ServingSettings, "airflow": AirflowSettings,
+    "co_click": CoClickSettings, "training": TrainingSettings, "codebook": CodebookSettings,
+    "codebook_health": CodebookHealthSettings, "switch": SwitchSettings, "serving": ServingSettings, "airflow": AirflowSettings,
 }
 
 RULES = (
@@ -135,6 +144,8 @@ RULES = (
     ("feast", lambda s: s.read_timeout_ms > 0, "read_timeout_ms must be positive"),
     ("data", lambda s: s.history_days >= 4, "history_days must be at least 4"),
     ("data", lambda s: s.negatives_per_positive >= 0, "negatives_per_positive must not be negative"),
+    ("co_click", lambda s: min(s.window_hours, s.cap, s.min_support, s.support_days) > 0 and s.min_lift >= 0,
+     "window_hours, cap, min_support and support_days must be positive, min_lift not negative"),
     ("training", lambda s: 0 < s.user_day_share <= 1, "user_day_share must be in (0, 1]"),
     ("training", lambda s: s.batch_size > 1, "batch_size must be at least 2"),
     ("training", lambda s: s.report_days > 0, "report_days must be positive"),

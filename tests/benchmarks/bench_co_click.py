@@ -1,6 +1,6 @@
 """Co-click mining of many clicks: time, CPU and memory; how it grows; what a mad user and a mad item add.
 
-    python tests/benchmarks/bench_co_click.py [--clicks 1000000 10000000] [--skew 1000000] [--driver-memory 2g] [--home DIR]
+    python tests/benchmarks/bench_co_click.py [--clicks 1000000 10000000] [--skew 1000000] [--driver-memory 4g] [--home DIR]
 
 Each case is the command itself in a process of its own, over a lake of its own: clicks of a week, 40 a user, of 50,000 items,
 the popular ones more. `one user` has 100,000 of them, `one item` is in 30 % of the sessions (a session: 4 clicks in minutes).
@@ -79,7 +79,7 @@ def mine(home: Path, memory: str) -> tuple[float, float, float]:
             "GATESID_HOME": str(home), "GATESID_SPARK__DRIVER_MEMORY": memory}, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             peak = max(peak, measure(process.pid, spent))
-            time.sleep(0.5)
+            time.sleep(2)  # reading a JVM's memory map is work
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     return time.monotonic() - began, sum(spent.values()), peak / 2**30
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clicks", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--skew", type=int, default=1_000_000, help="clicks of the skewed cases (default: %(default)s)")
-    parser.add_argument("--driver-memory", default="2g")
+    parser.add_argument("--driver-memory", default="4g")
     parser.add_argument("--home", type=Path, help="where lakes are written (default: a temporary folder)")
     given = parser.parse_args()
     cases = [(clicks, EVEN) for clicks in given.clicks] + [(given.skew, case) for case in (ONE_USER, ONE_ITEM) if given.skew]
