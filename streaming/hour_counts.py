@@ -40,6 +40,11 @@ class HourCounts:
             self.hours.setdefault(hour, []).append(part)
             self.sizes[hour] = self.sizes.get(hour, 0) + len(part)
 
+    def restore(self, hour: int, entries: Entries) -> None:
+        """An hour as it was stored; it counts as summed, or every start would sum and store every large hour again."""
+        self.hours[hour] = [entries]
+        self.sizes[hour] = self.summed_sizes[hour] = len(entries)
+
     def pop_left(self, tick_ms: int) -> list[tuple[int, Entries]]:
         """The hours that have left the window by `tick_ms`, with their sums."""
         gone = sorted(hour for hour in self.hours if hour + SPAN_MS <= tick_ms)

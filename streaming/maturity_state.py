@@ -77,7 +77,7 @@ class MaturityState:
         self.pending = np.concatenate([self.pending, waiting])
         self.pending_hour = np.concatenate([self.pending_hour, np.full(len(waiting), hour)])
         entries = entries[entered]
-        self.counts.add(np.full(len(entries), hour), entries)
+        self.counts.restore(hour, entries)
         np.add.at(self.exposure, entries["row"], entries["exposure"])
         np.add.at(self.click, entries["row"], entries["click"])
 

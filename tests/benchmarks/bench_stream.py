@@ -1,8 +1,8 @@
 """Events a second from Kafka to committed state and pushed rows, against a bare poll loop that only counts records.
 
     python tests/benchmarks/bench_stream.py [--events 500000] [--items 200000] [--days 7] [--online]
-    python tests/benchmarks/bench_stream.py --known 10000000       the cost an event with so many items in use
-    python tests/benchmarks/bench_stream.py --remembered 50000000  the same with so many ids remembered, and without
+    python tests/benchmarks/bench_stream.py --known 10000000 --days 1    the cost an event with so many items in use
+    python tests/benchmarks/bench_stream.py --remembered 50000000 --days 1    with so many ids remembered, and without
 
 Starts a broker and a Valkey of its own. `--online` pushes to Feast's online store; without it the online sink only counts.
 Prints the rates by the clock and by the processor time of this process (which another load on the machine does not change),
@@ -120,9 +120,10 @@ def bare_poll(config: StreamConfig, total: int) -> tuple[float, float]:
 
 
 def remember(config: StreamConfig, store: ValkeyStateStore, ids: int, known: int) -> None:
-    """A state with so many remembered ids and items, spread over the hours before the first event."""
+    """A state with so many remembered ids, of the week before the first event, and items, of the day before it: those stay."""
     rng, hours = np.random.default_rng(2), WINDOW_HOURS
     ids_per_hour, items = ids // config.partitions // hours, known // config.partitions
+    first_with_items = hours - 24
     for partition in range(config.partitions):
         expected = None
         for n, hour in enumerate(range(T0 - hours * HOUR_MS, T0, HOUR_MS)):
@@ -132,8 +133,8 @@ def remember(config: StreamConfig, store: ValkeyStateStore, ids: int, known: int
             seen["last_seen"] = hour + rng.integers(0, HOUR_MS, ids_per_hour)
             if ids:
                 changes.append(segment(SEEN_IDS, hour), seen.tobytes())
-            rows = np.arange(n * items // hours, (n + 1) * items // hours)
-            if known:
+            if known and n >= first_with_items:
+                rows = np.arange((n - first_with_items) * items // 24, (n + 1 - first_with_items) * items // 24)
                 counts = np.zeros(len(rows), HOUR_ENTRY)
                 counts["row"], counts["exposure"] = rows, 1
                 changes.append(ITEMS, encode_items([known_item(partition, row) for row in rows.tolist()]))
