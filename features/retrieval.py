@@ -122,10 +122,12 @@ class OnlineFeatures:
 
     def push_profiles(
         self, item_ids: Sequence[str], published_at_ms: ArrayLike, titles: Sequence[str | None], at_ms: ArrayLike,
+        within_ms: ArrayLike = 0,
     ) -> None:
-        """What the catalogue says; at_ms: the record's ingest time (a number or int64[n])."""
+        """What the catalogue says; at_ms: the record's ingest time (a number or int64[n]); within_ms, below 1000: orders
+        records of one item and millisecond that come in several pushes."""
         self._push(VIEW_PROFILE, ITEM_ID, item_ids, "ingest_time", at_ms,
-                   {"published_at_ms": ints(published_at_ms), "title": [title or "" for title in titles]})
+                   {"published_at_ms": ints(published_at_ms), "title": [title or "" for title in titles]}, within_ms)
 
     def push_user_history(
         self, user_ids: Sequence[str], item_ids_lists: Sequence[Sequence[str]], event_times_ms_lists: Sequence[Sequence[int]],
@@ -138,6 +140,7 @@ class OnlineFeatures:
 
     def _push(
         self, view: str, key: str, keys: Sequence[str], time_column: str, time_ms: ArrayLike, columns: dict[str, Any],
+        within_ms: ArrayLike = 0,
     ) -> None:
         """Frames with one row per key, its newest, ordered by time."""
         import pandas as pd
@@ -145,7 +148,7 @@ class OnlineFeatures:
 
         if not len(keys):
             return
-        stamps = pd.to_datetime(np.broadcast_to(ints(time_ms), (len(keys),)), unit="ms", utc=True)
+        stamps = pd.to_datetime(np.broadcast_to(ints(time_ms) * 1000 + ints(within_ms), (len(keys),)), unit="us", utc=True)
         frame = pd.DataFrame({key: list(keys), time_column: stamps, **columns})
         frame = frame.sort_values(time_column, kind="stable").drop_duplicates(key, keep="last")
         try:

@@ -8,6 +8,7 @@ leaves by one rename too. So a crash at any line leaves the state before or the 
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,13 +123,16 @@ def changing(layout: Layout) -> Iterator[None]:
 
 
 def sweep(layout: Layout) -> None:
-    """Remove what a killed publisher left beside live.json, and what is still there of retired codebooks."""
+    """Remove what a killed publisher left beside live.json, and what is still there of retired codebooks and candidates."""
     folder = layout.live_codebook_file.parent
     for beside in folder.glob(f".{layout.live_codebook_file.name}.*"):
         beside.unlink()
     for file in folder.glob(f"{RETIRED}*/*"):
         if file.name != MANIFEST:
             file.unlink()
+    for version in retired_versions(layout):
+        if (candidate := layout.candidate(version).home).exists():
+            shutil.rmtree(candidate)
 
 
 def check_name(version: str) -> None:

@@ -38,7 +38,7 @@ from serving.promote import checked, copy, newer_than, withdraw
 
 @dataclass(frozen=True)
 class Switch:
-    """What shall be served, instead of what; `limits` are those of the settings."""
+    """What shall be served, instead of what, and by which of the settings' limits ([switch])."""
 
     layout: Layout
     model_name: str

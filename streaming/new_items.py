@@ -30,6 +30,7 @@ from streaming.valkey_store import server_of
 
 LOOK_EVERY_S = 0.5
 CHUNK = 5_000
+MOST_WITHIN_MS = 999
 
 
 class Encoder(Protocol):
@@ -84,6 +85,7 @@ class CatalogRole:
         self.topics = [config.catalog_topic]
         self.positions: dict[TopicPart, int] = {}
         self.watermark: dict[TopicPart, int] = {}
+        self.same_ms: dict[TopicPart, int] = {}  # how many batches ago the millisecond of the watermark began
         self.waiting: dict[str, Item] = {}
         self.version: str | None = None
         self.encoder: Encoder | None = None
@@ -96,7 +98,7 @@ class CatalogRole:
     def on_assigned(self, parts: list[TopicPart]) -> dict[TopicPart, int | None]:
         """From the beginning: the topic is compacted, and every push is idempotent."""
         for part in parts:
-            self.positions[part], self.watermark[part] = 0, -1
+            self.positions[part], self.watermark[part], self.same_ms[part] = 0, -1, 0
         self.server_run = server_of(self.client).run
         return dict.fromkeys(parts)
 
@@ -141,12 +143,18 @@ class CatalogRole:
         items, rejected = decode_items(records.key, records.value, ingest_ms)
         self.dead_letters.send(part, records, rejected)
         newest = list({item.item_id: item for item in items}.values())
+        # The broker stamps many records alike: of two of an item and a millisecond one may end a batch, one begin the next.
+        first_ms = int(ingest_ms[0])
+        self.same_ms[part] = self.same_ms[part] + 1 if first_ms == self.watermark[part] else 0
         if newest:
             self.online.push_profiles(
                 [item.item_id for item in newest], [item.published_ms for item in newest],
-                [item.content.title for item in newest], [item.ingest_ms for item in newest])
+                [item.content.title for item in newest], [item.ingest_ms for item in newest],
+                [min(self.same_ms[part], MOST_WITHIN_MS) if item.ingest_ms == first_ms else 0 for item in newest])
         self.waiting |= {item.item_id: item for item in newest}
         self.give_sids()
+        if int(ingest_ms[-1]) != first_ms:
+            self.same_ms[part] = 0
         self.positions[part], self.watermark[part] = records.next_offset, int(ingest_ms[-1])
         progress = self.report.progress
         progress.records += len(records)

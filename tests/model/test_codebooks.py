@@ -157,9 +157,12 @@ def test_a_damaged_live_file_is_refused_holds_every_codebook_and_can_be_publishe
 
 def test_a_retired_codebook_is_gone_but_for_its_manifest_and_its_name_stays_taken(layout):
     publish(layout, "cb-2", None)
+    for version in ("cb-1", "cb-2"):
+        layout.candidate(version).checkpoint("gatesid", 1, "2026-11-22").mkdir(parents=True)
     retire(layout, "cb-1")
     retire(layout, "cb-1")
     assert not layout.codebook("cb-1").exists()
+    assert [path.name for path in layout.candidate("x").home.parent.iterdir()] == ["cb-2"]
     assert [path.name for path in layout.codebook(".retired-cb-1").iterdir()] == ["manifest.json"]
     assert retired_versions(layout) == ["cb-1"]
     with pytest.raises(ArtefactError, match="was retired and its SIDs are still in the lake"):

@@ -171,7 +171,8 @@ def test_what_fails_is_named_and_everything_stays_as_it_was(home, store, capsys,
     assert re.search(f"nothing was switched. {said}", capsys.readouterr().err)
     after = {path: path.stat().st_mtime_ns for path in home.home.rglob("*") if path.is_file() and path.name != ".lock"}
     assert after == {path: at for path, at in before.items() if path.name != ".lock"}
-    assert "cb-2" not in online(home, store).read_items(ITEMS).other_codebook
+    rows = online(home, store).read_items(ITEMS)
+    assert (set(rows.codebook_version), set(rows.other_codebook)) == ({"cb-1"}, {""})
 
 
 def test_every_fault_is_listed_at_once(home, capsys):
@@ -242,4 +243,4 @@ def test_a_switch_that_was_killed_goes_on(home, store, monkeypatch, killed_befor
     assert switch() == 0
     assert (live_codebook(home), served(home)) == ("cb-2", [OLD, NEW])
     rows = online(home, store).read_items(ITEMS)
-    assert rows.other_codebook.tolist() == ["cb-2"] * 6
+    assert rows.codebook_version.tolist() == ["cb-2"] * 6

@@ -101,3 +101,35 @@ def test_a_product_is_born_and_clicked_and_both_are_readable_online(live, tmp_pa
         role.communicate(timeout=10)
         assert role.returncode == 0
     assert not any(file.exists() for file in ready)
+
+
+def test_of_two_records_of_an_item_the_older_never_wins_not_even_when_it_is_read_again(live, tmp_path, valkey, wait_until):
+    """ log   oats "A" · oats "B"        role 1 reads A, B · killed · role 2 reads A, B from the beginning"""
+    layout, item_id = Layout(tmp_path), f"twice-{uuid.uuid4().hex[:6]}"
+    online = OnlineFeatures(FeatureStoreConfig(tmp_path, valkey))
+    online.apply()
+    make_codebook(layout.codebook("cb-1"))
+    write_json(layout.live_codebook_file, {"version": "cb-1"})
+    sender, role = live("send"), live("run", "--role", "catalog", "--metrics", "off")
+
+    def send(item, title):
+        sender.stdin.write(json.dumps({"item_id": item, "title": title, "published_at": 1_767_225_600_000}) + "\n")
+        sender.stdin.flush()
+        assert item in sender.stdout.readline()
+
+    def title():
+        return online.read_items([item_id]).titles[0]
+
+    send(item_id, "A")
+    assert wait_until(lambda: title() == "A" and min(online.read_items([item_id]).codes[0]) >= 0, 120)
+    codes = online.read_items([item_id]).codes[0].tolist()
+    send(item_id, "B")
+    assert wait_until(lambda: title() == "B", 60)
+    role.kill()
+    role.communicate()
+    live("run", "--role", "catalog", "--metrics", "off")
+    seen = set()
+    send(f"{item_id}-last", "read again up to here")
+    assert wait_until(lambda: seen.add(title()) or online.read_items([f"{item_id}-last"]).titles[0] != "", 120)
+    assert seen == {"B"}
+    assert online.read_items([item_id]).codes[0].tolist() == codes  # of the first title: a published SID never moves

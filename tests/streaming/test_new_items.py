@@ -41,12 +41,12 @@ class Encoder:
 
 class Online:
     def __init__(self):
-        self.profiles, self.sids, self.pushes = {}, {}, 0
+        self.order, self.profiles, self.sids, self.pushes = {}, {}, {}, 0
 
-    def push_profiles(self, item_ids, published_at_ms, titles, at_ms):
-        for item, published, title, at in zip(item_ids, published_at_ms, titles, at_ms, strict=True):
-            if at > self.profiles.get(item, (-1,))[0]:
-                self.profiles[item] = (at, published, title)
+    def push_profiles(self, item_ids, published_at_ms, titles, at_ms, within_ms):
+        for item, published, title, *at in zip(item_ids, published_at_ms, titles, at_ms, within_ms, strict=True):
+            if at > self.order.get(item, [-1]):
+                self.order[item], self.profiles[item] = at, (at[0], published, title)
 
     def push_semantic_ids(self, item_ids, codes, codebook_version, at_ms):
         self.pushes += 1
@@ -128,6 +128,18 @@ def test_an_edited_title_keeps_its_sid_but_not_its_profile(catalogue):
     catalogue.restart()
     catalogue.publish({"item_id": "a", "title": "Oats, rolled"})
     assert catalogue.online.sids["a"] == first
+
+
+def test_records_of_one_millisecond_in_several_batches_keep_their_order_also_when_read_again(catalogue):
+    batches = [[{"item_id": "a", "title": "old"}], [{"item_id": "a", "title": "new"}],  # both at T0
+               [{"item_id": "b", "title": "Peas"}, {"item_id": "a", "title": "newest"}]]  # at T0 and T0 + 1
+    seen = []
+    for _ in range(2):
+        for batch in batches:
+            catalogue.publish(*batch)
+            seen.append(catalogue.online.profiles["a"][2])
+        catalogue.restart()
+    assert seen == ["old", "new", "newest", "newest", "newest", "newest"]
 
 
 def test_without_content_the_codes_are_missing_until_content_comes(catalogue):

@@ -11,7 +11,8 @@ FIRST = {
     "collision_rate_items": 0.87, "explained_variance": 0.881,
     "by_age": {"new_under_20_days": {"items": 40, "explained_variance": 0.7},
                "online_days_0_6": {"items": 12, "explained_variance": 0.6}},
-    "co_click": {"hit_at_30": {"text": 0.01, "reconstruction": 0.02}}, "limits": {"min_coverage": 0.5}, "stability": None}
+    "co_click": {"hit_at_30": {"text": 0.01, "reconstruction": 0.02}, "hit_at_30_of_taken": {"reconstruction": 0.03}},
+    "limits": {"min_coverage": 0.5}, "stability": None}
 CHURN = {"by_level": [0.012, 0.034, 0.056, 0.078], "anywhere": 0.123}
 
 
@@ -32,7 +33,8 @@ def test_a_first_codebook_has_use_age_hits_and_limits(tmp_path):
     text = written(tmp_path)
     assert all(part in text for part in ("cb-7", "8.3% of the different contents", "88.1%", "250 of 256", "0.31",
                                          "min coverage 0.5"))
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 4
+    assert "hit@30 among the contents that were taken" in text
     assert "churn" not in text
 
 
