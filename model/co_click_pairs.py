@@ -86,7 +86,7 @@ class PairSampler:
         self.rng = rng
         self.number = number
         self.rows = pairs.rows
-        weight = pairs.count ** COUNT_POWER
+        self.weight = weight = pairs.count ** COUNT_POWER
         self.cumulative = np.cumsum(weight)
         # Both orders, grouped by first content: partners of content i stand at start[i]..start[i + 1].
         first, second = np.concatenate([pairs.rows, pairs.rows[:, ::-1]]).T
@@ -104,6 +104,13 @@ class PairSampler:
         drawn = self.rows[np.minimum(at, len(self.rows) - 1)]
         drawn = np.where(self.rng.random((size, 1)) < 0.5, drawn, drawn[:, ::-1])
         return np.where(self.rng.random((size, 1)) < own_share, own, drawn)
+
+    def shares(self, own_share: float) -> np.ndarray:
+        """float64[number]: of the contents that `draw` gives, how many are this one; what only an own pair has is no zero."""
+        if not len(self.rows):
+            return np.full(self.number, 1 / self.number)
+        of_pairs = np.bincount(self.rows.ravel(), np.repeat(self.weight, 2), minlength=self.number) / (2 * self.cumulative[-1])
+        return (1 - own_share) * of_pairs + max(own_share, 0.01) / self.number
 
     def partners(self, contents: np.ndarray) -> np.ndarray:
         """One partner for each given content; itself where it has none."""

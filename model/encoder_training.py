@@ -29,11 +29,16 @@ class EncoderTraining:
     # Share of pairs that are two views of one content, each with other modalities hidden: what no co-click speaks of keeps
     # its place among its likes. Ours; without it a category's products drift apart on Complete Journey.
     own_pair_share: float = 0.25
+    # Times the log of how often an item is drawn that is taken from its logits (losses/co_click.py). At 1 the vectors also
+    # learn what sells: on Complete Journey twice the hits in all, and none more where popularity does not answer.
+    share_correction: float = 0.0
     seed: int = 1
 
     def __post_init__(self) -> None:
         faults = [f"{name} must be positive, got {getattr(self, name)}"
                   for name in ("steps", "batch_pairs", "learning_rate", "temperature") if getattr(self, name) <= 0]
+        if not 0 <= self.share_correction <= 1:
+            faults.append(f"share_correction must be in [0, 1], got {self.share_correction}")
         faults += [f"{name} must be in [0, 1), got {getattr(self, name)}"
                    for name in ("token_dropout", "own_pair_share") if not 0 <= getattr(self, name) < 1]
         if faults:
@@ -62,6 +67,9 @@ def train_encoder(tokens: TokenBatch, pairs: Pairs, schema: ContentSchema, confi
     if start is not None:
         start_from(encoder, schema, start.encoder)
         anchor = tf.constant(fuse(tokens, encoder.arrays(), config))
+    rng = np.random.default_rng(training.seed)
+    sampler = PairSampler(pairs, len(tokens.text_rows), rng)
+    log_share = tf.constant(training.share_correction * np.log(sampler.shares(training.own_pair_share)), tf.float32)
     decay = tf.keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps)
     optimiser = tf.keras.optimizers.Adam(decay)
     variables = list(encoder.trainable_variables)
@@ -73,15 +81,14 @@ def train_encoder(tokens: TokenBatch, pairs: Pairs, schema: ContentSchema, confi
             inputs = table.rows(tf.concat([first, second], 0))
             inputs["present"] = hide(inputs["present"], training.token_dropout, seed)
             z = encoder(**inputs)
-            loss = tf.reduce_mean(pair_infonce(*tf.split(z, 2), first, second, training.temperature))
+            share = tf.gather(log_share, tf.concat([first, second], 0)) if training.share_correction else None
+            loss = tf.reduce_mean(pair_infonce(*tf.split(z, 2), first, second, training.temperature, share))
             if start is not None:  # first items as they are: a hidden token moves a vector by itself
                 moved = tf.reduce_sum(tf.square(encoder(**table.rows(first)) - tf.gather(anchor, first)), axis=1)
                 loss += start.anchor_weight * tf.reduce_mean(moved)
         optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
-    rng = np.random.default_rng(training.seed)
-    sampler = PairSampler(pairs, len(tokens.text_rows), rng)
     progress = Progress("encoder", training.steps)
     for number in range(training.steps):
         pair = sampler.draw(training.batch_pairs, training.own_pair_share)

@@ -54,7 +54,8 @@ def append_new_rows(frame: DataFrame, path: Path, keys: tuple[str, ...], partiti
     """
     spark = frame.sparkSession
     if not (path / "_delta_log").is_dir():
-        writer = frame.coalesce(1).write.format("delta").mode("error")
+        # As many files as the rows need: one of a small table, and not one task's work of a large one.
+        writer = frame.write.format("delta").mode("error").option("optimizeWrite", True)
         (writer.partitionBy(partition) if partition else writer).save(str(path))
         return table_version(path)
     frame.createOrReplaceTempView("new_rows")

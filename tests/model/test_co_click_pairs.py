@@ -92,3 +92,13 @@ def test_without_pairs_every_content_is_its_own_partner():
     drawn = sampler.draw(100, own_share=0.25)
     assert (drawn[:, 0] == drawn[:, 1]).all()
     assert sampler.partners(np.arange(4)).tolist() == [0, 1, 2, 3]
+
+
+def test_shares_say_how_often_a_content_is_drawn():
+    sampler = PairSampler(Pairs(np.array([[0, 1], [0, 2]]), np.array([9.0, 1.0])), 5, np.random.default_rng(0))
+    expected = 0.75 * np.array([4, 3, 1, 0, 0]) / 8 + 0.25 / 5
+    np.testing.assert_allclose(sampler.shares(0.25), expected)
+    drawn = np.bincount(sampler.draw(20_000, 0.25).ravel(), minlength=5) / 40_000
+    np.testing.assert_allclose(drawn, expected, atol=0.01)
+    assert (sampler.shares(0.0) > 0).all()
+    np.testing.assert_allclose(PairSampler(no_pairs(), 4, np.random.default_rng(0)).shares(0.25), 0.25)

@@ -52,6 +52,11 @@ def test_only_rows_with_new_keys_are_appended_and_old_ones_stay(spark, frame, tm
     assert lake.rows_written(path, version) == 2
 
 
+def test_a_first_append_of_many_small_tasks_leaves_one_file(spark, frame, tmp_path):
+    lake.append_new_rows(frame(*((f"r{n}", n, "v1") for n in range(40))).repartition(8), tmp_path / "table", ("id", "ds"))
+    assert len(list((tmp_path / "table").glob("*.parquet"))) == 1
+
+
 def test_a_missing_column_is_named(frame):
     with pytest.raises(SchemaError, match="`events` lacks user_id; it has id, n, ds"):
         lake.require_columns(frame(("a", 1, "2026-01-01")), ("id", "user_id"), "events")

@@ -46,3 +46,14 @@ def test_zero_vectors_give_finite_gradients():
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(pair_infonce(anchor, tf.ones([2, 3]), tf.constant([0, 1]), tf.constant([2, 3])))
     assert np.isfinite(tape.gradient(loss, anchor)).all()
+
+
+def test_the_share_of_an_item_is_taken_from_its_logits_by_hand():
+    anchor, positive = np.eye(2), np.array([[1.0, 0.0], [1.0, 0.0]])
+    share = np.array([0.1, 0.2, 0.3, 0.4])  # of items 0, 1, 2, 3, as anchors and positives stand in the pool
+    loss = pair_infonce(anchor, positive, tf.constant([0, 1]), tf.constant([2, 3]), 1.0, tf.constant(np.log(share)))
+    # Pair 0-2 (cosine 1) against items 1 (cosine 0) and 3 (cosine 1); pair 1-3 (0) against 0 (0) and 2 (0).
+    match, others = np.e / 0.3, 1 / 0.2 + np.e / 0.4
+    np.testing.assert_allclose(loss[0], np.log((match + others) / match), rtol=1e-9)
+    match, others = 1 / 0.4, 1 / 0.1 + 1 / 0.3
+    np.testing.assert_allclose(loss[1], np.log((match + others) / match), rtol=1e-9)
