@@ -30,7 +30,7 @@ bench: jars  ## measurements of minutes; they assert nothing about time
 	@$(call measure,quantise sid rankers rank stream freshness)
 
 bench-scale: jars  ## measurements at full size, an hour and more
-	@$(call measure,audit load point_in_time co_click sid_cluster)
+	@$(call measure,audit load point_in_time co_click sid_cluster new_items)
 
 up: jars  ## start the local stack and print its addresses
 	@$(GATESID) up

@@ -10,8 +10,8 @@ changed. Then:
     2 the model to where model servers look                     they leave it alone: its codebook is not live
     3 live.json names the codebook, by one rename               model servers take the model, the stream the codebook
 
-Killed at any line, the old ones serve or the new ones do; the same command goes on. With --rollback it goes back to a codebook
-and a model that served before: its version may be lower, higher ones leave the folder, and nothing is compared.
+Killed at any line, the old ones serve or the new ones do (ADR-0007); the same command goes on. With --rollback it goes back to
+a codebook and a model that served before: its version may be lower, higher ones leave the folder, and nothing is compared.
 """
 
 import argparse

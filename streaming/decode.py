@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 from operator import attrgetter
 from typing import Annotated, NamedTuple
 
@@ -74,11 +75,11 @@ class Events:
         """The events where `keep` is True."""
         if keep.all():
             return self
-        where = np.flatnonzero(keep).tolist()
+        kept = keep.tolist()
         return Events(
-            self.position[keep], [self.event_id[i] for i in where], self.kind[keep], [self.user_id[i] for i in where],
-            [self.item_id[i] for i in where], self.event_ms[keep], self.ingest_ms[keep],
-            [self.request_id[i] for i in where], [self.context[i] for i in where])
+            self.position[keep], list(compress(self.event_id, kept)), self.kind[keep], list(compress(self.user_id, kept)),
+            list(compress(self.item_id, kept)), self.event_ms[keep], self.ingest_ms[keep],
+            list(compress(self.request_id, kept)), list(compress(self.context, kept)))
 
 
 @dataclass

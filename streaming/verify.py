@@ -49,7 +49,7 @@ def read_days(path: Path, days: list[str], writer: str) -> pa.Table:
         table = DeltaTable(str(path))
     except TableNotFoundError:
         raise ArtefactError(f"no table {path}: run {writer} first") from None
-    return table.to_pyarrow_table(partitions=[(DS, "in", days)], columns=COLUMNS).combine_chunks()
+    return table.to_pyarrow_table(filters=[(DS, "in", days)], columns=COLUMNS).combine_chunks()
 
 
 def require_published(config: StreamConfig, store: StateStore, as_of: date) -> None:

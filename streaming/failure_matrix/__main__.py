@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.clock import SystemClock, day_start_ms, from_ms
 from features.errors import EnvironmentFault, GatesidError
-from features.names import TABLE_MATURITY_LOG, TABLE_MATURITY_REBUILT
+from features.names import TABLE_MATURITY_LOG, TABLE_MATURITY_REBUILT, TICK
 from infra import valkey
 from infra.broker import prepare_broker
 from infra.ports import free_port
@@ -116,11 +117,11 @@ def judge(world: World, results: list[Result]) -> list[str]:
     rebuild(first, as_of)
     truth = truth_of(world.config, world.broker, world.now_ms)
     print(f"{truth.records:,} records, {truth.counted:,} events that count, {len(truth.rows):,} rows to publish", flush=True)
-    log = world.config.layout.table(TABLE_MATURITY_LOG)
+    log, expected = world.config.layout.table(TABLE_MATURITY_LOG), as_table(truth.rows)
     for result, following in zip(results, [*(r.day for r in results[1:]), as_of], strict=True):
         result.against_rebuild = verify(world.config, result.day, following)
         days = [(result.day + timedelta(days=n)).isoformat() for n in range((following - result.day).days)]
-        result.against_topic = compare(read_days(log, days, "the stream"), as_table(truth.rows, result.day, following))
+        result.against_topic = compare(read_days(log, days, "the stream"), between(expected, result.day, following))
     return online_faults(truth)
 
 
@@ -132,13 +133,18 @@ def rebuild(first: date, as_of: date) -> None:
         raise EnvironmentFault(f"{TABLE_MATURITY_REBUILT} was not rebuilt: {(done.stdout + done.stderr)[-2_000:]}")
 
 
-def as_table(rows: set[Row], start: date, end: date) -> pa.Table:
-    """The rows of the ticks in [start, end), as the lake has them."""
-    mine = [row for row in rows if day_start_ms(start) <= row[1] < day_start_ms(end)]
-    item, tick, exposure, click = zip(*mine, strict=True) if mine else ((), (), (), ())
+def as_table(rows: set[Row]) -> pa.Table:
+    """As the lake has them."""
+    item, tick, exposure, click = zip(*rows, strict=True) if rows else ((), (), (), ())
     ticks = pa.array(tick, pa.timestamp("ms", tz="UTC")).cast(pa.timestamp("us", tz="UTC"))
     counts = (pa.array(values, pa.int64()) for values in (exposure, click))
     return pa.table([pa.array(item, pa.string()), ticks, *counts], names=COLUMNS)
+
+
+def between(rows: pa.Table, start: date, end: date) -> pa.Table:
+    """The rows of the ticks in [start, end)."""
+    first, last = (from_ms(day_start_ms(day)) for day in (start, end))
+    return rows.filter((pc.field(TICK) >= first) & (pc.field(TICK) < last))
 
 
 def online_faults(truth: Truth) -> list[str]:
