@@ -10,7 +10,7 @@ from features.names import CLICK_7D, EXPOSURE_7D, VIEW_MATURITY, VIEW_PROFILE, V
 from features.online_reader import Columns
 from features.sid_places import PLACES, Place
 from features.spec import MISSING_CODE
-from features.stored_values import MISSING_TIME_MS, StoredValues, value
+from features.stored_values import MISSING_TIME_MS, StoredValues
 
 EXPOSURE_OF, CLICK_OF = f"{VIEW_MATURITY}:{EXPOSURE_7D}", f"{VIEW_MATURITY}:{CLICK_7D}"
 PUBLISHED_OF, TITLE_OF = f"{VIEW_PROFILE}:published_at_ms", f"{VIEW_PROFILE}:title"
@@ -77,8 +77,7 @@ def sids_of(read: StoredValues, place: Place) -> tuple[NDArray[np.int32], NDArra
 
 def user_takes(stored: Columns) -> UserTakes:
     read = StoredValues(stored, np.zeros(1, bool))
-    (taken,) = read.column(TAKEN_OF, lambda stored: value(stored).string_list_val.val, ())
-    (times,) = read.column(TIMES_OF, lambda stored: value(stored).int64_list_val.val, ())
+    taken, times = read.values(TAKEN_OF)[0].string_list_val.val, read.values(TIMES_OF)[0].int64_list_val.val
     if len(taken) != len(times):
-        taken = times = ()
+        taken = times = []
     return UserTakes(np.array(taken, object), np.array(times, np.int64), int(read.times(VIEW_USER_HISTORY)[0]))

@@ -1,13 +1,8 @@
-"""What one read of the online store brought, column by column, as arrays.
+"""What one read of the online store brought, column by column, as arrays."""
 
-Stored values are parsed once and remembered by their bytes: most candidates were candidates a moment ago, and a version, a time
-or a count is one of few.
-"""
-
-from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +11,6 @@ from features.online_reader import Columns
 from features.spec import MISSING_CODE, NUM_LEVELS
 
 MISSING_TIME_MS = -1
-REMEMBERED = 65_536  # of each kind, about 300 bytes each
-NO_CODES = (MISSING_CODE,) * NUM_LEVELS
-Held = TypeVar("Held")
 
 
 class StoredValues:
@@ -26,63 +18,51 @@ class StoredValues:
 
     def __init__(self, stored: Columns, unreadable: NDArray[np.bool_]) -> None:
         self.stored, self.unreadable = stored, unreadable
+        self.value, self.timestamp, self.fault = protobuf()
 
     def numbers(self, name: str, missing: int) -> NDArray[np.int64]:
-        return np.array(self.column(name, number, missing), np.int64)
+        found = np.array([value.int64_val for value in self.values(name)], np.int64)
+        return np.where(self.absent(name), missing, found) if missing else found
 
     def texts(self, name: str) -> NDArray[np.object_]:
-        return np.array(self.column(name, text, ""), object)
+        return np.array([value.string_val for value in self.values(name)], object)
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """int32[C, 4]; -1 where there is no list of four."""
-        given = self.column(name, four_codes, NO_CODES)
-        return np.fromiter(chain.from_iterable(given), np.int32, len(given) * NUM_LEVELS).reshape(-1, NUM_LEVELS)
+        given = [value.int64_list_val.val for value in self.values(name)]
+        whole = np.array([len(codes) == NUM_LEVELS for codes in given], bool)
+        found = np.full((len(given), NUM_LEVELS), MISSING_CODE, np.int32)
+        listed = chain.from_iterable(given if whole.all() else [codes for codes in given if len(codes) == NUM_LEVELS])
+        found[whole] = np.fromiter(listed, np.int32).reshape(-1, NUM_LEVELS)
+        return found
 
     def times(self, view: str) -> NDArray[np.int64]:
         """When the view's rows are of, in milliseconds."""
-        return np.array(self.column(view, milliseconds, MISSING_TIME_MS), np.int64)
+        stamps = self.parsed(self.timestamp, view)
+        found = np.array([stamp.seconds * 1000 + stamp.nanos // 1_000_000 for stamp in stamps], np.int64)
+        return np.where(self.absent(view), MISSING_TIME_MS, found)
 
-    def column(self, name: str, parse: Callable[[bytes], Held], missing: Held) -> list[Held]:
-        try:
-            return [parse(stored) if stored else missing for stored in self.stored[name]]
-        except protobuf()[2]:
-            self.stored[name] = [self.readable(parse, place, stored) for place, stored in enumerate(self.stored[name])]
-            return self.column(name, parse, missing)
+    def values(self, name: str) -> list[Any]:
+        return self.parsed(self.value, name)
 
-    def readable(self, parse: Callable[[bytes], Any], place: int, stored: bytes | None) -> bytes | None:
+    def absent(self, name: str) -> NDArray[np.bool_]:
+        return np.array([not text for text in self.stored[name]], bool)
+
+    def parsed(self, parse: Any, name: str) -> list[Any]:
         try:
-            parse(stored or b"")
-            return stored
-        except protobuf()[2]:
+            absent = parse(b"")
+            return [parse(text) if text else absent for text in self.stored[name]]
+        except self.fault:
+            self.stored[name] = [self.readable(parse, place, text) for place, text in enumerate(self.stored[name])]
+            return self.parsed(parse, name)
+
+    def readable(self, parse: Any, place: int, text: bytes | None) -> bytes | None:
+        try:
+            parse(text or b"")
+            return text
+        except self.fault:
             self.unreadable[place] = True
             return None
-
-
-@lru_cache(REMEMBERED)
-def number(stored: bytes) -> int:
-    return int(value(stored).int64_val)
-
-
-@lru_cache(REMEMBERED)
-def text(stored: bytes) -> str:
-    return str(value(stored).string_val)
-
-
-@lru_cache(REMEMBERED)
-def four_codes(stored: bytes) -> tuple[int, ...]:
-    codes = tuple(value(stored).int64_list_val.val)
-    return codes if len(codes) == NUM_LEVELS else NO_CODES
-
-
-@lru_cache(REMEMBERED)
-def milliseconds(stored: bytes) -> int:
-    stamp = protobuf()[1](stored)
-    return int(stamp.seconds) * 1000 + int(stamp.nanos) // 1_000_000
-
-
-def value(stored: bytes) -> Any:
-    """A feast Value."""
-    return protobuf()[0](stored)
 
 
 @cache
