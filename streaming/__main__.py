@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -38,9 +39,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     report = Report(config, arguments.role, None if metrics == "off" else metrics)
     stop = Stop()
     stop.at_signals(report.gone)
-    broker = open_broker(config)
-    run_role(config, ROLES[arguments.role](config, settings, broker, report), report, stop)
-    broker.close()
+    with open_broker(config) as broker:
+        run_role(config, ROLES[arguments.role](config, settings, broker, report), report, stop)
     return 0
 
 
@@ -49,9 +49,9 @@ def seed(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.user_history import UserHistories
 
     config = config_from(settings)
-    broker = open_broker(config)
-    store = open_store(config, broker)
-    seeded = seed_state(config, broker, store, arguments.as_of, arguments.replace)
+    with open_broker(config) as broker:
+        store = open_store(config, broker)
+        seeded = seed_state(config, broker, store, arguments.as_of, arguments.replace)
     seeded.users = seed_histories(config, UserHistories(store.client, config.group), arguments.as_of)
     print(describe(seeded, arguments.as_of, config.partitions))
     print(config.layout.maturity_state(arguments.as_of.isoformat()))
@@ -63,11 +63,11 @@ def replay(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.replay import Replay
 
     config = config_from(settings)
-    broker, producer = open_broker(config), Producer(config.bootstrap, linger_ms=20)
     today = SystemClock().now().date()
     live = arguments.as_of >= today if arguments.live is None else arguments.live
-    done = Replay(config, broker, producer, arguments.speed, tell).run(arguments.name, arguments.start, arguments.as_of, live)
-    producer.close()
+    with open_broker(config) as broker, closing(Producer(config.bootstrap, linger_ms=20)) as producer:
+        replayed = Replay(config, broker, producer, arguments.speed, tell)
+        done = replayed.run(arguments.name, arguments.start, arguments.as_of, live)
     print(f"{done.events:,} events and {done.items:,} items sent, {done.skipped:,} were there already"
           + ("; the topics are live now" if done.live else ""))
     print(arguments.as_of)
@@ -79,10 +79,9 @@ def send(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.send import go_live, send_lines
 
     config = config_from(settings)
-    broker, producer = open_broker(config), Producer(config.bootstrap, linger_ms=0)
-    go_live(config, broker)
-    events, items = send_lines(config, producer, sys.stdin.fileno(), tell)
-    producer.close()
+    with open_broker(config) as broker, closing(Producer(config.bootstrap, linger_ms=0)) as producer:
+        go_live(config, broker)
+        events, items = send_lines(config, producer, sys.stdin.fileno(), tell)
     print(f"{events} events and {items} items sent")
     return 0
 
@@ -91,8 +90,8 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.status import status_lines
 
     config = config_from(settings)
-    broker = open_broker(config)
-    print("\n".join(status_lines(config, broker, open_store(config, broker), SystemClock())))
+    with open_broker(config) as broker:
+        print("\n".join(status_lines(config, broker, open_store(config, broker), SystemClock())))
     return 0
 
 
@@ -101,7 +100,8 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.verify import verify as compare_tables
 
     config = config_from(settings)
-    require_published(config, open_store(config, open_broker(config)), arguments.as_of)
+    with open_broker(config) as broker:
+        require_published(config, open_store(config, broker), arguments.as_of)
     verdict = compare_tables(config, arguments.start, arguments.as_of)
     print("\n".join(verdict.lines()))
     return 1 if verdict.differing else 0
@@ -124,7 +124,8 @@ def state(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.user_history import UserHistories
 
     config = config_from(settings)
-    store = open_store(config, open_broker(config))
+    with open_broker(config) as broker:
+        store = open_store(config, broker)
     histories = UserHistories(store.client, config.group)
     if arguments.action == "check":
         found = store_copy.check(store, config.partitions, config.interval_ms)
@@ -146,10 +147,10 @@ def dead_letters(arguments: argparse.Namespace, settings: Settings) -> int:
     from streaming.letters import read_letters
 
     config = config_from(settings)
-    broker = open_broker(config)
-    letters = read_letters(config, broker)
-    if arguments.action == "replay":
-        return replay_letters(arguments, config, broker, letters)
+    with open_broker(config) as broker:
+        letters = read_letters(config, broker)
+        if arguments.action == "replay":
+            return replay_letters(arguments, config, broker, letters)
     chosen = letters.of(arguments.reason)
     for letter in chosen if arguments.limit is None else chosen[-arguments.limit:]:
         tell(json.dumps(letter.as_json(), ensure_ascii=False) if arguments.json else letter.line())
@@ -164,9 +165,8 @@ def replay_letters(arguments: argparse.Namespace, config: StreamConfig, broker: 
 
     edited = {} if arguments.edited is None else read_edited(arguments.edited, letters)
     chosen = [letters.waiting[name] for name in edited] if edited else letters.of(arguments.reason)
-    producer = Producer(config.bootstrap)
-    done = replay(config, broker, producer, chosen, edited, SystemClock())
-    producer.close()
+    with closing(Producer(config.bootstrap)) as producer:
+        done = replay(config, broker, producer, chosen, edited, SystemClock())
     for line in done.refused:
         tell(line)
     print(f"{done.sent:,} records sent again, {len(done.refused):,} would be refused again and stay")

@@ -1,5 +1,7 @@
 """How settings become the parts of a stream process; imports what a role needs, when it is made."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from features.clock import SystemClock
@@ -15,13 +17,14 @@ def config_from(settings: Any) -> StreamConfig:
         valkey_cluster=settings.valkey.cluster)
 
 
-def open_broker(config: StreamConfig) -> Any:
+@contextmanager
+def open_broker(config: StreamConfig) -> Iterator[Any]:
     from streaming.kafka_io import Broker
 
-    broker = Broker(config.bootstrap)
-    broker.check_topics({config.events_topic: config.partitions, config.catalog_topic: config.partitions,
-                         config.dead_letters_topic: None})
-    return broker
+    with closing(Broker(config.bootstrap)) as broker:
+        broker.check_topics({config.events_topic: config.partitions, config.catalog_topic: config.partitions,
+                             config.dead_letters_topic: None})
+        yield broker
 
 
 def open_store(config: StreamConfig, broker: Any) -> Any:

@@ -73,7 +73,8 @@ def published_up_to(tmp_path, monkeypatch, broker, valkey):
 
     def come(ticks):
         config = config_from(load_settings())
-        store = open_store(config, open_broker(config))
+        with open_broker(config) as broker:
+            store = open_store(config, broker)
         for partition, tick_ms in ticks.items():
             store.commit(partition, None, Position(9, tick_ms, tick_ms), Changes(), None)
     return come
