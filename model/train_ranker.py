@@ -16,8 +16,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,11 +42,12 @@ from features.spec import NUM_LEVELS
 from infra.settings import load_settings
 from model import checkpoints
 from model.code_version import source_hash
-from model.config import ALL_RANKERS, BASE, PRACTICAL, PRESETS, RankerConfig, TrainConfig, preset
+from model.config import ALL_RANKERS, BASE, PRACTICAL, PRESETS, preset
 from model.content_vectors import content_tables, encoder_of, give_content
 from model.data_parallel import Workers
 from model.dataset import PinnedTable, days_present, no_codes, read_codes, read_day, table_rows
 from model.day_report import day_report, progress_line
+from model.job import Job
 from model.learner import Learner
 from model.opq_codes import has_opq, reads_opq, take_opq_codebooks, with_opq_codes
 from model.predictions import write_day
@@ -66,51 +66,6 @@ class Begun:
     first: date  # the first day it has not seen
     progress: list[dict[str, Any]]  # the days it has
     manifest: dict[str, Any]  # of the checkpoint; empty where there is none
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one run is asked for."""
-
-    layout: Layout
-    network: RankerConfig
-    training: TrainConfig
-    seed: int
-    start: date
-    as_of: date
-    codebook: str | None  # None: a ranker without SIDs
-    checkpoint_every: int = 0  # days; 0 = only at the end
-    versions: Mapping[str, int] = field(default_factory=dict)  # of tables by name; the newest of what is not named
-    output: Layout | None = None  # where checkpoints and predictions go; None: beside the tables
-    sids: Layout | None = None  # where codebooks, SIDs and content vectors are; None: beside the tables
-    # Where checkpoints to go on from are; of two of one day the last one's. Empty: where they go.
-    origins: tuple[Layout, ...] = ()
-    # Go on from a checkpoint of another codebook, and let SID tables learn so many days again. None: it is refused.
-    warm_start_days: int | None = None
-
-    @property
-    def writes_to(self) -> Layout:
-        return self.output or self.layout
-
-    def checkpoint(self, as_of: date | str) -> Path:
-        return self.writes_to.checkpoint(self.network.ranker, self.seed, str(as_of))
-
-    @property
-    def predictions(self) -> Path:
-        return self.writes_to.predictions(self.network.ranker, self.seed)
-
-    @property
-    def is_candidate(self) -> bool:
-        """It goes on from the rankers in use and leaves them alone."""
-        return bool(self.origins) and self.writes_to != self.layout
-
-    @property
-    def codebooks(self) -> Layout:
-        return self.sids or self.layout
-
-    def table(self, name: str) -> PinnedTable:
-        layout = self.codebooks if name in (TABLE_SEMANTIC_IDS, TABLE_ITEM_VECTORS) else self.layout
-        return PinnedTable.at(layout.table(name), self.versions.get(name))
 
 
 def run(job: Job, say=print, workers: Workers | None = None) -> Path:
@@ -188,7 +143,7 @@ def codes_by_row(job: Job, table: dict[str, PinnedTable], codebook: str | None) 
 
 def begin(job: Job, sizes: TableSizes, say) -> Begun:
     """The newest checkpoint that the job may go on from, or a fresh ranker."""
-    folder = newest_checkpoint(job)
+    folder = job.newest_checkpoint()
     if folder is None and job.is_candidate:
         raise ArtefactError(f"a candidate goes on from a checkpoint of {job.network.ranker} s{job.seed} from {job.start} to "
                             f"before {job.as_of}, there is none: train with the live codebook first, or give an earlier --from")
@@ -232,14 +187,6 @@ def relearn(job: Job, learner: Learner, frame: PinnedTable, present: list[str], 
     for number, ds in enumerate(known, start=1):
         loss = learner.relearn(read_day(frame, ds), codes, job.seed)
         say(f"{ds} {number:03d}/{len(known):03d} | SID tables again | loss {loss:.4f}")
-
-
-def newest_checkpoint(job: Job) -> Path | None:
-    """The checkpoint in [start, as_of) that knows most; half-written ones have no such name."""
-    chains = [layout.checkpoint(job.network.ranker, job.seed, "x").parent for layout in job.origins or [job.writes_to]]
-    folders = [path for chain in chains for path in chain.glob("[0-9]*-[0-9]*-[0-9]*")
-               if str(job.start) <= path.name < str(job.as_of)]
-    return max(folders, key=lambda path: (path.name, chains.index(path.parent)), default=None)
 
 
 def refuse_other_run(job: Job, manifest: dict[str, Any], folder: Path) -> None:

@@ -75,19 +75,25 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Tune:
+class OfRanker:
+    """What the cells of one ranker of a preset share."""
+
     preset: str
     ranker: str
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        return (self.preset, self.ranker)
+
+
+@dataclass(frozen=True)
+class Tune(OfRanker):
     point: int
     seed: int
 
     @property
     def name(self) -> str:
         return f"tune-{self.preset}-{self.ranker}-{self.point}-s{self.seed}"
-
-    @property
-    def kind(self) -> tuple[str, ...]:
-        return (self.preset, self.ranker)
 
     def steps(self, run: Run) -> int:
         return run.plan.tune_days
@@ -112,21 +118,15 @@ class Tune:
 
 
 @dataclass(frozen=True)
-class Retune:
+class Retune(OfRanker):
     """A Tune whose point is known when the first round is finished."""
 
-    preset: str
-    ranker: str
     place: int  # of its point in the first round, from 0
     seed: int
 
     @property
     def name(self) -> str:
         return f"retune-{self.preset}-{self.ranker}-{self.place}-s{self.seed}"
-
-    @property
-    def kind(self) -> tuple[str, ...]:
-        return (self.preset, self.ranker)
 
     def steps(self, run: Run) -> int:
         return run.plan.tune_days
@@ -151,18 +151,12 @@ class Retune:
 
 
 @dataclass(frozen=True)
-class Train:
-    preset: str
-    ranker: str
+class Train(OfRanker):
     seed: int
 
     @property
     def name(self) -> str:
         return f"{self.preset}-{self.ranker}-s{self.seed}"
-
-    @property
-    def kind(self) -> tuple[str, ...]:
-        return (self.preset, self.ranker)
 
     def steps(self, run: Run) -> int:
         return len(run.plan.days())

@@ -12,8 +12,8 @@ from model.comparison.models import quantiser_of
 from model.comparison.plan import Plan, Run
 from model.comparison.tuning import chosen, figures, judged
 from model.config import PRACTICAL, TrainConfig, preset
+from model.job import Job
 from model.learner import Diverged
-from model.train_ranker import Job
 from model.train_ranker import run as train_days
 
 CHECKPOINT_EVERY = 10  # days; what a killed cell repeats at most

@@ -83,7 +83,8 @@ def golden(load_golden, dtype):
 
 @pytest.fixture
 def round_trip(tmp_path):
-    """round_trip(layer, inputs): rebuilt from its config with its weights, and exported, it gives the same output."""
+    """round_trip(layer, inputs): the largest difference of its output when it is exported; rebuilt from its config with its
+    weights it must give the very same."""
     def check(layer, inputs, read=lambda result: result):
         import tensorflow as tf
 
@@ -105,7 +106,7 @@ def round_trip(tmp_path):
             lambda *given: read(layer(*given)), input_signature=[tf.TensorSpec([None, *v.shape[1:]], v.dtype) for v in inputs])
         tf.saved_model.save(module, str(tmp_path / "exported"))
         exported = tf.saved_model.load(str(tmp_path / "exported"))
-        np.testing.assert_allclose(exported.answer(*inputs), expected, rtol=0, atol=1e-6)
+        return np.abs(exported.answer(*inputs).numpy() - expected).max()
     return check
 
 

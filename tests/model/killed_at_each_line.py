@@ -14,9 +14,9 @@ from pathlib import Path
 
 from features.layout import Layout
 from model import codebooks
+from tests.killed import killed_at
 
 CHECKED = ("model/codebooks.py", "model/codebook_uses.py", "features/artefacts.py", "features/live_codebook.py")
-KILLED = 9
 
 
 def change(layout, verb, version):
@@ -26,37 +26,13 @@ def change(layout, verb, version):
         codebooks.retire(layout, version)
 
 
-def killed_at(line, layout, verb, version):
-    """In a child process: ends with KILLED at that line, with 0 when the change is done before."""
-    reached = 0
-
-    def trace(frame, event, _):
-        nonlocal reached
-        if not frame.f_code.co_filename.endswith(CHECKED):
-            return None
-        if event == "line":
-            reached += 1
-            if reached == line:
-                os._exit(KILLED)
-        return trace
-
-    sys.settrace(trace)
-    change(layout, verb, version)
-    os._exit(0)
-
-
 def main(template, out, verb, version):
     for line in count(1):
         home = out / str(line)
         shutil.copytree(template, home, copy_function=os.link)  # nothing is changed in place
-        child = os.fork()
-        if not child:
-            killed_at(line, Layout(home), verb, version)
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if ended == 0:
+        if not killed_at(line, lambda home=home: change(Layout(home), verb, version), CHECKED):
             print(line - 1)
             return
-        assert ended == KILLED, ended
 
 
 if __name__ == "__main__":

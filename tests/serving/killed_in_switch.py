@@ -8,7 +8,6 @@ the live codebook, the newest model that a model server takes, and the items who
 """
 
 import json
-import os
 import shutil
 import sys
 from datetime import date
@@ -24,31 +23,16 @@ from features.retrieval import FeatureStoreConfig, OnlineFeatures
 from model.codebooks import live_now
 from serving.compatibility import check_compatible
 from serving.switch import Switch, carry_out
+from tests.killed import killed_at
 
 CHECKED = ("serving/switch.py", "serving/promote.py", "model/codebooks.py", "features/artefacts.py")
 CHANGES_NOTHING = ("read_manifest", "sha256", "publishable", "sync")
-KILLED = 9
 ITEMS = [f"i{n}" for n in range(6)]
 
 
-def killed_at(line, home, store):
-    """In a child process: ends with KILLED at that line, with 0 when the switch is done before."""
-    reached = 0
-
-    def trace(frame, event, _):
-        nonlocal reached
-        if not frame.f_code.co_filename.endswith(CHECKED) or frame.f_code.co_name in CHANGES_NOTHING:
-            return None
-        if event == "line":
-            reached += 1
-            if reached == line:
-                os._exit(KILLED)
-        return trace
-
-    sys.settrace(trace)
+def switch(home, store):
     carry_out(Switch(home, "ranker", date(2026, 1, 2), "cb-2", "tiny", 2026010102, "cb-1", 1.0, 0.0),
               OnlineFeatures(FeatureStoreConfig(home.home, store)), say=lambda line: None)
-    os._exit(0)
 
 
 def newest_taken(home):
@@ -75,14 +59,10 @@ def main(template, out, store):
         shutil.copytree(template, home.home)
         client.flushdb()
         OnlineFeatures(FeatureStoreConfig(home.home, store)).push_semantic_ids(ITEMS, [[1, 1, 1, 1]] * len(ITEMS), "cb-1", 1)
-        child = os.fork()
-        if not child:
-            killed_at(line, home, store)
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert ended in (0, KILLED), ended
+        killed = killed_at(line, lambda home=home: switch(home, store), CHECKED, CHANGES_NOTHING)
         version, codebook = newest_taken(home)
         found.append([live_now(home), version, with_sid_of(codebook, home, store)])
-        if ended == 0:
+        if not killed:
             print(json.dumps(found))
             return
 

@@ -32,7 +32,7 @@ def test_an_mlp_of_nothing_is_refused():
 def test_mlp_survives_saving_and_export(round_trip):
     from model.layers.mlp import Mlp
 
-    round_trip(Mlp([5, 3], outputs=2), [np.random.default_rng(0).normal(size=[3, 4]).astype("f")])
+    assert round_trip(Mlp([5, 3], outputs=2), [np.random.default_rng(0).normal(size=[3, 4]).astype("f")]) <= 1e-6
 
 
 def test_leaky_layers_and_their_loss_equal_the_golden_head_of_saviorrec(golden):
